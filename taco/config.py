@@ -1,0 +1,80 @@
+"""The settings of TACO: their defaults, limits, and how layers of them are merged. Pure.
+
+Order, later wins: defaults < user file < project file < environment `TACO_*` < flags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from taco.errors import ConfigError
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Config(BaseModel):
+    """Every setting with its default; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    provider: str = Field("claude", description="agent CLI of Mother and of agents whose spec names none")
+    model: str = Field("", description="model given to the provider; empty: the provider's own default")
+    max_agents: int = Field(30, ge=1, le=500, description="largest team a spec may ask for")
+    start_concurrency: int = Field(4, ge=1, le=64, description="agents that start at the same time")
+    spec_timeout_s: Positive = Field(600.0, description="Mother's time before the person is told")
+    spec_tries: int = Field(3, ge=1, le=10, description="how often an invalid spec goes back to Mother")
+    busy_hold_max_s: Positive = Field(300.0, description="longest hold for a busy agent whose CLI queues input")
+    evidence_timeout_s: Positive = Field(10.0, description="how long a sign of submission is waited for")
+    enter_limit: int = Field(8, ge=1, le=20, description="how often Enter is pressed for one message")
+    attempts: int = Field(3, ge=1, le=10, description="how often an error is tried before a message is dead")
+    queue_limit: int = Field(10_000, ge=1, description="waiting messages one agent's queue takes")
+    sender_limit: int = Field(5_000, ge=1, description="waiting messages one sender may have in one queue")
+    loop_limit: int = Field(20, ge=2, description="answers a minute between two agents before they are slowed")
+    retention_s: Positive = Field(86_400.0, description="how long a finished message is remembered")
+    retention_count: int = Field(10_000, ge=100, description="finished messages and events that are kept")
+    grace_s: Positive = Field(5.0, description="time an agent gets to end by itself when it is stopped")
+    ready_timeout_s: Positive = Field(60.0, description="how long an agent may start before that is shown")
+    redis_url: str = Field("", description="a Redis of your own; empty: a private server")
+    tmux_socket: str = Field("", description="name of another tmux server (tmux -L)")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One source of settings: where it came from and what it says."""
+
+    source: str
+    values: Mapping[str, Any]
+
+
+def merge(layers: Sequence[Layer]) -> tuple[Config, dict[str, str]]:
+    """The settings and, for each key, the source it came from; raises ConfigError naming source and key."""
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(Config.model_fields, "default")
+    for layer in layers:
+        for key, value in layer.values.items():
+            if key not in Config.model_fields:
+                raise ConfigError(f"{layer.source}: unknown setting {key!r}", hint="see: taco config")
+            values[key] = value
+            sources[key] = layer.source
+    try:
+        return Config(**values), sources
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        variable = next(name for name, each in VARIABLES.items() if each == key)
+        where = variable if sources[key] == ENVIRONMENT else f"{sources[key]}: {key}"
+        message = f"{where}: {first['msg']} (is {first['input']!r})"
+        raise ConfigError(message, hint="what each setting may be: taco config") from None
+
+
+ENVIRONMENT = "environment"
+VARIABLES = {f"TACO_{key.upper()}": key for key in Config.model_fields}
+
+
+def from_environment(environ: Mapping[str, str]) -> Layer:
+    """The settings among the variables: `TACO_MAX_AGENTS=5` sets `max_agents`."""
+    return Layer(ENVIRONMENT, {key: environ[name] for name, key in VARIABLES.items() if environ.get(name)})

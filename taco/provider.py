@@ -1,0 +1,187 @@
+"""A provider: how one agent CLI is started, read and typed into. Data from TOML, checked here. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from taco.errors import ConfigError
+from taco.models import Evidence
+
+PLACEHOLDERS = frozenset(
+    {
+        "workspace",
+        "project",
+        "session",
+        "agent",
+        "model",
+        "temperature",
+        "tools",
+        "brief_file",
+        "system_prompt_file",
+        "session_id",
+        "settings",
+        "permission_mode",
+    }
+)
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text, re.MULTILINE)
+    except re.error as error:
+        raise ValueError(f"bad pattern {text!r}: {error}") from None
+    return text
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Waiting(_Model):
+    """A dialog that stops an agent: its name, and the pattern that shows it is up."""
+
+    name: str
+    match: str
+
+    _check = field_validator("match")(_pattern)
+
+
+class Dialog(Waiting):
+    """A dialog of the first start: what it is about and what the person should do."""
+
+    hint: str = ""
+
+
+class Screen(_Model):
+    """Patterns that read a CLI's screen; all optional, multi-line, the last match counts."""
+
+    composer: str | None = None  # the live input line; group `draft` is what stands in it
+    composer_end: str | None = None  # the line below the composer's last
+    ghost: str = "dim"  # "dim": dim text in the composer is no draft; else a pattern of such text
+    busy: str | None = None
+    waiting: tuple[Waiting, ...] = ()
+    limited: str | None = None
+    placeholder: str | None = None  # what a long paste collapses to
+    exited: str | None = None  # what stands on the screen after the CLI has ended
+
+    @field_validator("composer", "composer_end", "busy", "limited", "placeholder", "exited")
+    @classmethod
+    def _check(cls, value: str | None) -> str | None:
+        return None if value is None else _pattern(value)
+
+    @field_validator("composer")
+    @classmethod
+    def _has_draft(cls, value: str | None) -> str | None:
+        if value is not None and "draft" not in re.compile(value).groupindex:
+            raise ValueError("needs a group (?P<draft>…)")
+        return value
+
+    @field_validator("ghost")
+    @classmethod
+    def _ghost(cls, value: str) -> str:
+        return value if value == "dim" else _pattern(value)
+
+
+class Provider(_Model):
+    """One agent CLI, as `providers/<name>.toml` describes it."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    title: str = ""  # what people call it
+    command: tuple[str, ...] = Field(min_length=1)
+    yolo: tuple[str, ...] = ()  # arguments that turn permission prompts off
+    yolo_root_env: Mapping[str, str] = {}  # what these arguments need in the environment when root calls
+    model_args: tuple[str, ...] = ()  # arguments that are added when a model is asked for
+    resume: tuple[str, ...] = ()  # the command that continues a conversation
+    install: str = ""  # what a person types to install it
+    versions: str = ""  # releases this file was tested with
+    first_prompt: Literal["argument", "paste", "none"] = "paste"
+    settle_ms: int = Field(200, ge=200, le=10_000)
+    input: Literal["auto", "keys", "paste"] = "auto"
+    header: bool = True
+    evidence: tuple[Evidence, ...] = (Evidence.SCREEN,)
+    queues_when_busy: bool = False
+    clear: tuple[str, ...] = ("C-u",)  # keys that empty the composer, pressed until it is
+    interrupt: tuple[str, ...] = ("Escape",)
+    hooks: Literal["", "claude"] = ""
+    trust: Literal["", "claude"] = ""  # whose record of trusted directories it keeps (taco.trust)
+    session_file: str = ""  # path with {pid}; the CLI's own file of its state
+    transcript: str = ""  # path with {session_id} and {slug} (the directory, non-alphanumerics as -)
+    config_dir: str = ""  # environment variable of its configuration directory, "=" and the default
+    scripted: bool = False  # a demo, not a model: the monitor says so
+    idle_title: str | None = None
+    busy_title: str | None = None
+    screen: Screen = Screen()
+    dialogs: tuple[Dialog, ...] = ()
+    env: Mapping[str, str] = {}
+
+    @field_validator("command", "resume", "yolo", "model_args")
+    @classmethod
+    def _known_placeholders(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for word in value:
+            for name in _PLACEHOLDER.findall(word):
+                if name not in PLACEHOLDERS:
+                    raise ValueError(f"unknown placeholder {{{name}}} in {word!r}")
+        return value
+
+    @property
+    def reads_screen(self) -> bool:
+        """Whether there are rules for the composer, and so a guard against drafts."""
+        return self.screen.composer is not None
+
+    def understands(self, placeholder: str) -> bool:
+        """Whether a value for `placeholder` can reach the CLI at all."""
+        return any(f"{{{placeholder}}}" in word for word in (*self.command, *self.model_args))
+
+    def argv(self, values: Mapping[str, str], *, yolo: bool = False, resume: bool = False) -> list[str]:
+        """The command with its placeholders filled in; `values` has a text for each name used."""
+        words = list(self.resume if resume and self.resume else self.command)
+        if values.get("model"):
+            words += self.model_args
+        if yolo:
+            words += self.yolo
+        return [_PLACEHOLDER.sub(lambda found: values.get(found[1], ""), word) for word in words]
+
+    def located(
+        self, template: str, environ: Mapping[str, str], *, cwd: str, session_id: str = "", pid: int = 0
+    ) -> str:
+        """The path that `session_file` or `transcript` means for one process; "" where there is no such file."""
+        if not template or ("{session_id}" in template and not session_id):
+            return ""
+        variable, _, default = self.config_dir.partition("=")
+        config_dir = environ.get(variable) or default.replace("~", environ.get("HOME", "~"), 1)
+        values = {
+            "config_dir": config_dir,
+            "pid": str(pid),
+            "session_id": session_id,
+            "slug": re.sub(r"[^A-Za-z0-9]", "-", cwd),
+        }
+        return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template)
+
+
+def parse_provider(data: Mapping[str, Any], source: str) -> Provider:
+    """A provider from the contents of a TOML file; raises ConfigError naming file and key."""
+    try:
+        return Provider.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, each['loc'])) or 'file'}: {_reason(each)}" for each in error.errors()]
+        raise ConfigError(f"{source}: {'; '.join(lines)}", hint="see the README, section Providers") from None
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def not_applied(provider: Provider, wanted: Mapping[str, str | None]) -> Sequence[str]:
+    """Warnings for values (`model`, …) that the provider has no placeholder for."""
+    return [
+        f"{name} {value!r} is not applied: provider {provider.name} has no {{{name}}}"
+        for name, value in wanted.items()
+        if value and not provider.understands(name)
+    ]

@@ -1,0 +1,167 @@
+"""From what was seen of an agent to what it is doing. Pure, and by level: every call judges from the start.
+
+Sources, best first: hooks and the CLI's own session file (the newer one counts), the pane title, the screen. The
+screen overrules where it cannot be wrong: a dialog that is up is up, whatever a file still says.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from taco.models import Agent, AgentState, Level, Pane
+from taco.provider import Provider
+from taco.screen import Reading, first_dialog, resets_at
+
+HOOK_LEVELS = {
+    "SessionStart": Level.IDLE,
+    "UserPromptSubmit": Level.BUSY,
+    "PreToolUse": Level.BUSY,
+    "PostToolUse": Level.BUSY,
+    "PermissionRequest": Level.WAITING,
+    "Stop": Level.IDLE,
+    "StopFailure": Level.IDLE,
+}
+SESSION_LEVELS = {"idle": Level.IDLE, "busy": Level.BUSY, "waiting": Level.WAITING}
+_SILENT_S = 3.0  # a program without rules that has written nothing for so long never will before it is written to
+_DRAWN_AFTER_S = 1.0  # a dialog that was announced may not be on the screen before that
+_LIMIT_MENU = "limit"  # what a provider calls the menu that opens by itself at a usage limit
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one source said last: a level, its detail, and when (epoch seconds)."""
+
+    level: Level
+    at: float
+    source: str
+    detail: str = ""
+
+
+def from_hook(event: str, at: float, *, error: str = "", tool: str = "") -> Sighting | None:
+    """What a hook of this name says of the agent; None when it says nothing."""
+    level = HOOK_LEVELS.get(event)
+    if level is None:
+        return None
+    if error == "rate_limit":
+        return Sighting(Level.LIMITED, at, "hook", "rate limit")
+    return Sighting(level, at, "hook", f"permission: {tool}".rstrip(": ") if level is Level.WAITING else "")
+
+
+def from_session_file(status: str, waiting_for: str, at: float) -> Sighting | None:
+    """What a CLI's own session file says; None for a status that is not known."""
+    level = SESSION_LEVELS.get(status)
+    if level is None:
+        return None
+    return Sighting(level, at, "session file", waiting_for.removesuffix(" prompt") if level is Level.WAITING else "")
+
+
+def judge(
+    agent: Agent,
+    provider: Provider,
+    pane: Pane | None,
+    reading: Reading | None,
+    sighting: Sighting | None,
+    *,
+    now: float,
+    started_at: float,
+    ready_timeout_s: float,
+    limited_at: float | None = None,
+) -> AgentState:
+    """What `agent` is doing at `now`.
+
+    `reading` is its screen now (None: not looked at), `sighting` the newest word of hooks or session file,
+    `started_at` when its process was launched, `limited_at` when the CLI said what `reading.limited` holds (None: just
+    now). `since` is left as it is in `agent.state` while the level stays.
+    """
+    is_limited = reading is not None and _is_limited(reading, now if limited_at is None else limited_at, now)
+    found = _of_pane(agent, pane) or _of_screen(provider, reading, is_limited=is_limited)
+    late = now - started_at > ready_timeout_s
+    if found is None:
+        found = _of_sources(provider, pane, reading, sighting, now, late=late, young=now - started_at < _SILENT_S)
+    if found is None:
+        found = AgentState(Level.UNKNOWN if late else Level.STARTING, "", now, "screen" if reading else "pane")
+    before = agent.state
+    if (before.level, before.detail) == (found.level, found.detail):
+        return AgentState(found.level, found.detail, before.since, found.source)
+    return AgentState(found.level, found.detail, now, found.source)
+
+
+def _of_pane(agent: Agent, pane: Pane | None) -> AgentState | None:
+    if pane is None:
+        return AgentState(Level.LOST, "its pane is gone", source="tmux")
+    if pane.dead:
+        return AgentState(Level.EXITED, pane.dead_status or "killed", source="tmux")
+    if agent.pid and pane.pid != agent.pid:
+        return AgentState(Level.LOST, "another process runs in its pane", source="tmux")
+    return None
+
+
+def _of_screen(provider: Provider, reading: Reading | None, *, is_limited: bool) -> AgentState | None:
+    """What the screen says against every other source."""
+    if reading is None:
+        return None
+    if reading.exited:
+        return AgentState(Level.EXITED, "ended by itself", source="screen")
+    if is_limited and reading.waiting in ("", _LIMIT_MENU):
+        return AgentState(Level.LIMITED, reading.limited, source="screen")
+    if dialog := _dialog(provider, reading):
+        return AgentState(Level.WAITING, dialog, source="screen")
+    return None
+
+
+def _is_limited(reading: Reading, said_at: float, now: float) -> bool:
+    """Whether the limit on the screen holds still: its text stays there until the next answer, whatever the time."""
+    until = resets_at(reading.limited, said_at)
+    return bool(reading.limited) and not reading.busy and (until is None or now < until)
+
+
+def _dialog(provider: Provider, reading: Reading) -> str:
+    """The dialog that is up, with what the person should do where a provider says so; "" for none."""
+    first = first_dialog(provider.dialogs, reading)
+    if first is not None and reading.waiting in ("", first.name):
+        return f"{first.name}: {first.hint}".rstrip(": ")
+    return reading.waiting
+
+
+def _of_sources(
+    provider: Provider,
+    pane: Pane | None,
+    reading: Reading | None,
+    sighting: Sighting | None,
+    now: float,
+    *,
+    late: bool,
+    young: bool,
+) -> AgentState | None:
+    composer = reading is not None and reading.composer_row is not None
+    if not provider.reads_screen and not provider.hooks:
+        # Until it has set its terminal up, an Enter becomes a line break and two messages one.
+        starts = pane is not None and not pane.drawn and young
+        return None if starts else AgentState(Level.IDLE, source="pane")
+    if sighting is not None:
+        stands = sighting.level in (Level.WAITING, Level.LIMITED) and now - sighting.at > _DRAWN_AFTER_S
+        answered = stands and composer  # the dialog is off the screen again, the limit over
+        hidden = sighting.level is Level.IDLE and reading is not None and provider.reads_screen and not composer
+        if not answered and not hidden:
+            return AgentState(sighting.level, sighting.detail, source=sighting.source)
+        if hidden:
+            return AgentState(Level.WAITING, "something covers the composer", source="screen")
+    elif provider.hooks and not late:
+        return None  # drawn is not ready: messages sent before the first hook were lost (2.1.197)
+    title = _of_title(provider, pane)
+    if title is Level.BUSY or (reading is not None and reading.busy):
+        return AgentState(Level.BUSY, source="title" if title is Level.BUSY else "screen")
+    if composer or (title is Level.IDLE and not provider.reads_screen):
+        return AgentState(Level.IDLE, source="screen" if composer else "title")
+    return None
+
+
+def _of_title(provider: Provider, pane: Pane | None) -> Level | None:
+    if pane is None:
+        return None
+    if provider.busy_title and re.search(provider.busy_title, pane.title):
+        return Level.BUSY
+    if provider.idle_title and re.search(provider.idle_title, pane.title):
+        return Level.IDLE
+    return None

@@ -1,0 +1,165 @@
+"""Reads lines of a Claude Code transcript: did our message arrive, what was answered last. Pure.
+
+A message that was typed leaves a `user` record. One that was queued while the agent streamed leaves
+`queue-operation enqueue` at Enter and a `user` record when its turn comes; one queued during a tool
+leaves only the former and, after the tool, an `attachment` of type `queued_command`. When a person
+takes queued messages back into the composer each leaves a `popAll` (2.1.197).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+_ENDS_A_TURN = frozenset({"turn_duration", "stop_hook_summary"})
+_NO_TURN = ("<command-", "<local-command", "[Request interrupted by user")  # of the CLI's own, or the person's will
+
+
+def transcript_path(config_dir: Path, cwd: Path, session_id: str) -> Path:
+    """Where the CLI keeps the transcript of a conversation held in the directory `cwd`."""
+    return config_dir / "projects" / slug(cwd) / f"{session_id}.jsonl"
+
+
+def slug(cwd: Path) -> str:
+    """The name of a directory's folder of transcripts: what is no ASCII letter or digit becomes `-`."""
+    return re.sub(r"[^A-Za-z0-9]", "-", str(cwd))
+
+
+def contains(lines: bytes, text: str) -> bool:
+    """Whether the lines hold a message with this content that was not taken back.
+
+    Contents are equal when they differ in white space or Unicode normalisation only; half a line at
+    either end and lines that are no JSON are passed over.
+    """
+    wanted = _normal(text)
+    submitted = queued = 0
+    for record in _records(lines):
+        if record.get("type") == "queue-operation":
+            if _normal(_text(record.get("content"))) == wanted:
+                queued += {"enqueue": 1, "popAll": -1}.get(str(record.get("operation")), 0)
+        elif _normal(_said(record)) == wanted:
+            submitted += 1
+    return bool(wanted) and (submitted > 0 or queued > 0)
+
+
+def last_assistant_text(lines: bytes) -> str:
+    """The text of the last assistant message, its blocks joined by line breaks; "" without one."""
+    parts: list[str] = []
+    message_id = None
+    for record in _records(lines):
+        if record.get("type") != "assistant" or record.get("isSidechain"):
+            continue
+        message = _mapping(record.get("message"))
+        text = _text(message.get("content"))
+        if not text:
+            continue
+        if message.get("id") != message_id:  # each block of one message is a line of its own
+            parts, message_id = [], message.get("id")
+        parts.append(text)
+    return "\n".join(parts)
+
+
+def said_at(lines: bytes, beginning: str) -> float | None:
+    """When the assistant last said something that begins like this, epoch seconds; None when it never did."""
+    wanted, found = _normal(beginning), None
+    for record in _records(lines):
+        if record.get("type") != "assistant" or not wanted:
+            continue
+        if _normal(_text(_mapping(record.get("message")).get("content"))).startswith(wanted):
+            found = _time(record.get("timestamp")) or found
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOver:
+    """What a CLI left undone when it was ended: a turn that was cut off, and messages queued in it but never sent.
+
+    Neither comes back by itself when the conversation is resumed (2.1.197).
+    """
+
+    cut_off: bool = False
+    unsent: tuple[str, ...] = ()
+
+
+def left_over(lines: bytes) -> LeftOver:
+    """What the process that wrote these lines last left undone."""
+    cut_off = False
+    queued: list[str] = []
+    for record in _records(lines):
+        if record.get("type") == "queue-operation":
+            _replay(queued, record)
+        elif record.get("subtype") in _ENDS_A_TURN:
+            cut_off = False
+        elif not record.get("isMeta") and not record.get("isSidechain"):
+            cut_off = _is_open(record, cut_off)
+    return LeftOver(cut_off, tuple(text for text in queued if not text.startswith("<")))
+
+
+def _is_open(record: Mapping[str, Any], before: bool) -> bool:
+    """Whether a turn is open after this record."""
+    message = _mapping(record.get("message"))
+    if record.get("type") == "assistant":
+        return message.get("stop_reason") in (None, "tool_use")
+    if record.get("type") != "user" or record.get("isCompactSummary"):
+        return before
+    return not _text(message.get("content")).startswith(_NO_TURN)
+
+
+def _replay(queued: list[str], record: Mapping[str, Any]) -> None:
+    """Do to `queued` what the CLI did to its own queue: only popAll names what it takes out."""
+    content = _text(record.get("content"))
+    match record.get("operation"):
+        case "enqueue":
+            queued.append(content)
+        case "dequeue" | "remove" if queued:
+            queued.pop(0)
+        case "popAll" if content in queued:
+            queued.remove(content)
+
+
+def _time(timestamp: object) -> float | None:
+    try:
+        return datetime.fromisoformat(str(timestamp)).timestamp()
+    except ValueError:
+        return None
+
+
+def _records(lines: bytes) -> Iterator[Mapping[str, Any]]:
+    for line in lines.split(b"\n"):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
+def _said(record: Mapping[str, Any]) -> str:
+    """What the person's side said in this record, or ""."""
+    if record.get("type") == "user" and not record.get("isMeta") and not record.get("isSidechain"):
+        return _text(_mapping(record.get("message")).get("content"))
+    attachment = _mapping(record.get("attachment"))
+    return _text(attachment.get("prompt")) if attachment.get("type") == "queued_command" else ""
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(content: object) -> str:
+    """A content's text: a string itself, or the text blocks of a list."""
+    if isinstance(content, str):
+        return content
+    blocks = content if isinstance(content, list) else []
+    texts = [_mapping(block).get("text") for block in blocks if _mapping(block).get("type") == "text"]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _normal(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
