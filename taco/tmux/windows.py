@@ -1,0 +1,65 @@
+"""Windows and the processes in them: opened empty, made safe, and only then given their program.
+
+A window is opened with a placeholder, so that its options stand before the program runs: a program that ends at once
+still leaves its pane, and nothing in a person's tmux.conf has a say. Programs start in argv form, never by a shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from taco.errors import TmuxError
+from taco.tmux.commands import CommandPipe, command, command_list, verbatim
+
+PLACEHOLDER = ("sleep", "2147483")  # two words: tmux gives a single one to the person's shell
+_WINDOW_OPTIONS = {
+    "allow-rename": "off",
+    "automatic-rename": "off",
+    "synchronize-panes": "off",
+    "remain-on-exit": "on",
+    "monitor-activity": "off",
+    "monitor-bell": "off",
+}
+
+
+def window_options(target: str) -> list[str]:
+    """The commands that make a window of ours safe."""
+    return [command("set-option", "-w", "-t", target, name, value) for name, value in _WINDOW_OPTIONS.items()]
+
+
+async def open_window(pipe: CommandPipe, session: str, index: int, name: str, *, cwd: str) -> str:
+    """Open window `index` with a placeholder and return its pane's id; the next free index when it is taken."""
+    words = ["new-window", "-d", "-P", "-F", "#{pane_id}", "-n", verbatim(name), "-c", verbatim(cwd)]
+    try:
+        (pane,) = await pipe.run(command(*words, "-t", f"={session}:{index}", "--", *PLACEHOLDER))
+    except TmuxError as error:
+        if "in use" not in error.message:
+            raise
+        (pane,) = await pipe.run(command(*words, "-t", f"={session}:", "--", *PLACEHOLDER))
+    await pipe.run(command_list(window_options(pane)))
+    return pane
+
+
+async def run_in(pipe: CommandPipe, pane: str, argv: Sequence[str], *, cwd: str, owner: str) -> int:
+    """Replace whatever runs in `pane` by `argv` (two words at least) and return its pid.
+
+    `owner` goes into the pane's `@taco_agent`; the records of what was typed into the process before are cleared.
+    """
+    commands = [
+        command("set-option", "-p", "-t", pane, "@taco_agent", owner),
+        command("set-option", "-p", "-t", pane, "@taco_typed", ""),
+        command("set-option", "-p", "-t", pane, "@taco_entered", ""),
+        command("respawn-pane", "-k", "-t", pane, "-c", verbatim(cwd), "--", *argv),
+        command("display-message", "-p", "-t", pane, "#{pane_pid}"),
+    ]
+    lines = await pipe.run(command_list(commands))
+    return int(lines[-1])
+
+
+async def close_window(pipe: CommandPipe, pane: str) -> None:
+    """Close the window of a pane; a window that is gone already is fine."""
+    try:
+        await pipe.run(command("kill-window", "-t", pane))
+    except TmuxError as error:
+        if "can't find" not in error.message:
+            raise
