@@ -1,0 +1,341 @@
+"""The life of an agent's process: its files, its window, its start, and the end of its whole process tree."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import sys
+import uuid
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from taco.errors import UsageError
+from taco.hooks import AGENT_VERBS, settings_json
+from taco.models import MOTHER, Agent, AgentState, AgentStatus, Level, iso
+from taco.paths import write_private
+from taco.provider import Provider
+from taco.tmux import windows
+from taco.tmux.commands import CommandPipe
+from taco.transcript import LeftOver, left_over
+
+MARK = "TACO_AGENT"
+_LONGEST_WORD = 100_000  # bytes; Linux takes no argument of 128 KiB
+MOTHER_VERBS = ("spec submit", "spec check", "spec show", "spec schema")  # what Mother may call besides
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where the agents of one session live: its name, its directory, the project, and the environment they get."""
+
+    session: str
+    directory: Path  # the session's own, below the state directory
+    project: Path
+    environ: Mapping[str, str]  # what `taco start` was called with
+    home: Path
+    redis_url: str
+    yolo: bool = False
+
+    def spool(self, agent: str) -> Path:
+        """Where the hooks of an agent drop their files."""
+        return self.directory / "spool" / agent
+
+    @property
+    def bin(self) -> Path:
+        """A directory that holds the command `taco` and nothing else, first in the agents' PATH.
+
+        TACO's own would put its Python and pip before those of the project.
+        """
+        return self.directory / "bin"
+
+    def workspace(self, agent: Agent) -> Path:
+        """The directory an agent works in."""
+        return (self.project / agent.workspace).resolve() if agent.workspace else self.project
+
+    def outbox(self, agent: Agent) -> Path:
+        """Where an agent drops calls when its sandbox forbids it to connect."""
+        # One for each agent of each session: the directory says who the sender is.
+        return self.workspace(agent) / ".taco" / "outbox" / self.session / agent.name
+
+    def owner(self, agent: str) -> str:
+        """What the pane of an agent says whose it is."""
+        return f"{self.session}/{agent}"
+
+
+class Agents:
+    """Starts and ends the agents of one session; `now` is the clock in epoch seconds."""
+
+    def __init__(self, ground: Ground, pipe: CommandPipe, now: Callable[[], float]) -> None:
+        """Nothing is started by this."""
+        self._ground = ground
+        self._pipe = pipe
+        self._now = now
+
+    async def launch(self, agent: Agent, provider: Provider, brief: str, *, resume: bool = False) -> Agent:
+        """Start an agent's CLI in its window, opened when it has none; the agent as it is then.
+
+        `resume`: continue the conversation `agent.session_id` where the provider can. Raises TmuxError, UsageError.
+        """
+        ground = self._ground
+        workspace = self._make_workspace(agent)
+        resume = resume and self._can_resume(agent, provider)
+        agent = replace(agent, session_id=agent.session_id or str(uuid.uuid4()))
+        argv = self._argv(agent, provider, brief, resume=resume)
+        launch = {"argv": argv, "cwd": str(workspace), "env": self.environment(agent, provider)}
+        path = self._private("launch", f"{agent.name}.json", json.dumps(launch))
+        pane = agent.pane or await windows.open_window(
+            self._pipe, ground.session, agent.window, agent.name, cwd=str(workspace)
+        )
+        command = [sys.executable, "-I", "-m", "taco", "exec-agent", str(path)]
+        pid = await windows.run_in(self._pipe, pane, command, cwd=str(workspace), owner=ground.owner(agent.name))
+        return self._launched(agent, pane, pid)
+
+    def _launched(self, agent: Agent, pane: str, pid: int) -> Agent:
+        """The agent as it is when its process runs; the time is that of its launch file, whoever looks."""
+        try:
+            at = (self._ground.directory / "launch" / f"{agent.name}.json").stat().st_mtime
+        except OSError:
+            at = self._now()
+        return replace(
+            agent,
+            pane=pane,
+            pid=pid,
+            status=AgentStatus.STARTING,
+            state=AgentState(Level.STARTING, since=at, source="launch"),
+            launched_at=iso(at),
+            waiting_for="",
+            hold="",
+            yolo=self._ground.yolo,
+        )
+
+    async def find(self, agent: Agent, *, ended: Container[int] = ()) -> tuple[Agent, bool]:
+        """The agent in the window that is its own already, if it has one; and whether its process runs there.
+
+        Who launches may be killed before it could note where. `ended`: processes that are on their way out.
+        """
+        panes = await self._pipe.panes()
+        own = [pane for pane in panes if pane.agent == self._ground.owner(agent.name)]
+        for pane in own:
+            if not pane.dead and pane.pid not in ended and is_alive(pane.pid) and not _is_placeholder(pane.pid):
+                return self._launched(agent, pane.id, pane.pid), True
+        ours = [pane for pane in panes if pane.session == self._ground.session]
+        opened = [pane for pane in ours if pane.window_name == agent.name or pane.id == agent.pane]
+        free = [pane.id for pane in (*own, *opened) if pane in own or _is_placeholder(pane.pid)]
+        return replace(agent, pane=agent.pane if agent.pane in free else next(iter(free), "")), False
+
+    async def end(self, agent: Agent, *, grace_s: float) -> list[int]:
+        """End an agent's whole process tree: asked first, killed after `grace_s`; the pids that had to be killed."""
+        found = await asyncio.to_thread(self.processes, [agent])
+        return await end_processes(found, grace_s=grace_s)
+
+    async def remove(self, agent: Agent, *, grace_s: float) -> None:
+        """End an agent and close its window."""
+        await self.end(agent, grace_s=grace_s)
+        if agent.pane:
+            await windows.close_window(self._pipe, agent.pane)
+
+    def processes(self, agents: Sequence[Agent]) -> list[psutil.Process]:
+        """Every process of these agents: the trees below their panes, and what left them but carries their mark."""
+        return processes_of(self._ground.home, self._ground.session, agents)
+
+    def environment(self, agent: Agent, provider: Provider) -> dict[str, str]:
+        """What the agent's CLI gets: the person's environment, the provider's, and who the agent is."""
+        ground = self._ground
+        own = {
+            "TACO_HOME": str(ground.home),
+            "TACO_SESSION": ground.session,
+            MARK: agent.name,
+            "TACO_REDIS": ground.redis_url,
+            "TACO_OUTBOX": str(ground.outbox(agent)),
+            "PATH": f"{ground.bin}{os.pathsep}{ground.environ.get('PATH') or os.defpath}",
+        }
+        as_root = ground.yolo and os.geteuid() == 0
+        extra = {**provider.env, **(provider.yolo_root_env if as_root else {})}
+        return {**ground.environ, **extra, **own}
+
+    def left_over(self, agent: Agent, provider: Provider) -> LeftOver:
+        """What the agent's process left undone in its conversation; nothing where there is no transcript."""
+        path = self._transcript(agent, provider)
+        try:
+            return left_over(path.read_bytes()) if path else LeftOver()
+        except OSError:
+            return LeftOver()
+
+    def _can_resume(self, agent: Agent, provider: Provider) -> bool:
+        """Whether there is a conversation to go on with; where the CLI keeps transcripts, the transcript must be there.
+
+        Claude Code 2.1.197: `--resume` of an id without transcript exits, `--session-id` of one with transcript too.
+        """
+        if not provider.resume or not agent.session_id:
+            return False
+        path = self._transcript(agent, provider)
+        return path is None or path.exists()
+
+    def _transcript(self, agent: Agent, provider: Provider) -> Path | None:
+        cwd = str(self._ground.workspace(agent))
+        path = provider.located(provider.transcript, self._ground.environ, cwd=cwd, session_id=agent.session_id)
+        return Path(path) if path else None
+
+    def _argv(self, agent: Agent, provider: Provider, brief: str, *, resume: bool) -> list[str]:
+        ground = self._ground
+        values = {
+            "workspace": str(ground.workspace(agent)),
+            "project": str(ground.project),
+            "session": ground.session,
+            "agent": agent.name,
+            "model": agent.model,
+            "session_id": agent.session_id,
+            "settings": self._settings(agent, provider),
+            "brief_file": str(self._private("briefs", f"{agent.name}.md", brief)),
+            "permission_mode": "bypassPermissions" if ground.yolo else "default",
+        }
+        argv = provider.argv(values, yolo=ground.yolo, resume=resume)
+        if provider.first_prompt == "argument" and brief and not resume:
+            short = len(brief.encode()) <= _LONGEST_WORD
+            argv.append(brief if short else f"Read your brief in {values['brief_file']} first.")
+        return argv
+
+    def _settings(self, agent: Agent, provider: Provider) -> str:
+        """The settings file of this launch, for a provider that takes one."""
+        if not provider.hooks:
+            return ""
+        spool = self._ground.spool(agent.name)
+        spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        allowed = (*AGENT_VERBS, *(MOTHER_VERBS if agent.name == MOTHER else ()))
+        content = settings_json(str(spool), allowed)
+        if self._ground.yolo:
+            content["skipDangerousModePermissionPrompt"] = True
+        return str(self._private("settings", f"{agent.name}.json", json.dumps(content, indent=1)))
+
+    def _private(self, kind: str, name: str, text: str) -> Path:
+        directory = self._ground.directory / kind
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(directory / name, text)
+        return directory / name
+
+    def _make_workspace(self, agent: Agent) -> Path:
+        workspace = self._ground.workspace(agent)
+        if not workspace.is_relative_to(self._ground.project.resolve()):
+            raise UsageError(f"{agent.name}: workspace {agent.workspace!r} leads out of the project")
+        try:
+            workspace.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{agent.name}: workspace {workspace} cannot be made: {error.strerror}") from None
+        return workspace
+
+
+def write_command(directory: Path) -> None:
+    """Make `directory` one whose `taco` is this very program (`Ground.bin`)."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -m taco "$@"\n'
+    write_private(directory / "taco", script)
+    (directory / "taco").chmod(0o700)
+
+
+def processes_of(home: Path, session: str, agents: Sequence[Agent] | None) -> list[psutil.Process]:
+    """The processes of a session's agents (None: of all of them): what carries their mark, and everything below it.
+
+    A pid alone says nothing: after a restart of the machine it may be anybody's.
+    """
+    names = None if agents is None else {agent.name for agent in agents}
+    marked = {
+        process.pid: process
+        for process, environ in _of_session(home, session)
+        if MARK in environ and (names is None or environ[MARK] in names)
+    }
+    marked |= {process.pid: process for agent in agents or () for process in _about_to_be(home, session, agent)}
+    return _with_descendants(marked)
+
+
+def _about_to_be(home: Path, session: str, agent: Agent) -> Iterator[psutil.Process]:
+    """`taco exec-agent` in an agent's pane, which has no mark before it becomes the agent."""
+    launch = home / "sessions" / session / "launch" / f"{agent.name}.json"
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(agent.pid) if agent.pid else None
+        if process is not None and process.cmdline()[-2:] == ["exec-agent", str(launch)]:
+            yield process
+
+
+def _with_descendants(roots: Mapping[int, psutil.Process]) -> list[psutil.Process]:
+    """These processes and all below them, which may have dropped the marks; never this very process."""
+    children: dict[int, list[psutil.Process]] = {}
+    for process in psutil.process_iter() if roots else ():
+        with contextlib.suppress(psutil.Error):
+            children.setdefault(process.ppid(), []).append(process)
+    found, waiting = {os.getpid(): psutil.Process()}, list(roots.values())
+    while waiting:
+        process = waiting.pop()
+        if process.pid not in found:
+            found[process.pid] = process
+            waiting += children.get(process.pid, ())
+    del found[os.getpid()]
+    return list(found.values())
+
+
+def runner_processes(home: Path, session: str, verb: str) -> list[psutil.Process]:
+    """The processes that run `taco <verb>` (executor, monitor) for a session."""
+    found = []
+    for process, _ in _of_session(home, session):
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline()[-4:] == ["taco", verb, "--session", session]:
+                found.append(process)
+    return found
+
+
+def _of_session(home: Path, session: str) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    for process in psutil.process_iter():
+        try:
+            environ = process.environ()
+        except (psutil.Error, OSError):
+            continue
+        if environ.get("TACO_HOME") == str(home) and environ.get("TACO_SESSION") == session:
+            yield process, environ
+
+
+def _is_placeholder(pid: int) -> bool:
+    """Whether a process only keeps a window open that was not given its program yet."""
+    try:
+        return tuple(psutil.Process(pid).cmdline()) == windows.PLACEHOLDER
+    except psutil.Error:
+        return False
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: one that was killed may stay a zombie that tmux 3.3a does not notice."""
+    try:
+        return _runs(psutil.Process(pid))
+    except psutil.Error:
+        return False
+
+
+async def end_processes(processes: Sequence[psutil.Process], *, grace_s: float) -> list[int]:
+    """Ask every process to end, wait up to `grace_s`, kill the rest; the pids that had to be killed."""
+    for process in processes:
+        _signal(process.terminate)
+    deadline = asyncio.get_running_loop().time() + grace_s
+    alive = [process for process in processes if _runs(process)]
+    while alive and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.05)
+        alive = [process for process in alive if _runs(process)]
+    for process in alive:
+        _signal(process.kill)
+    return [process.pid for process in alive]
+
+
+def _signal(send: Callable[[], None]) -> None:
+    try:
+        send()
+    except psutil.Error:
+        return  # it ended by itself
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -1,0 +1,334 @@
+"""What can be seen of every agent now: pane, screen, hooks, session file, transcript.
+
+`look` is fresh and costs one round trip to tmux; `sweep` looks at all panes at once and captures only screens that
+have changed since. Nothing here acts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from taco.errors import TmuxError
+from taco.hooks import HookEvent, parse_hook
+from taco.message import same
+from taco.models import Agent, AgentState, Evidence, Level, Pane
+from taco.provider import Provider
+from taco.screen import Reading, read_screen
+from taco.spool import Spool
+from taco.state import Sighting, from_hook, from_session_file, judge
+from taco.tmux.commands import PANE_FORMAT, CommandPipe, command, command_list, parse_pane
+from taco.transcript import contains, last_assistant_text, said_at
+
+_CURSOR = "#{cursor_x} #{cursor_y} "
+_REMEMBERED_PROMPTS = 64
+_ENDING_S = 3.0  # the session file is believed this long: it follows 45 ms after the hook, later on a loaded machine
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at an agent: its pane (None: gone), its screen (None: no rules for it), its cursor, its state."""
+
+    pane: Pane | None
+    reading: Reading | None
+    cursor: tuple[int, int]
+    state: AgentState
+
+
+@dataclass(slots=True)
+class _Watch:
+    agent: Agent
+    provider: Provider
+    started_at: float
+    spool: Spool
+    cwd: str
+    environ: dict[str, str]
+    state: AgentState = field(default_factory=AgentState)
+    pane: Pane | None = None
+    reading: Reading | None = None
+    captured_activity: int = -1
+    hook: Sighting | None = None
+    asked_at: float = 0.0  # when a dialog of the first start was seen last
+    awaits_brief: bool = False  # started with its first prompt as an argument, and not come to it yet
+    prompts: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_PROMPTS))
+    session_id: str = ""
+    limit: tuple[str, float] = ("", 0.0)  # what the screen says of a usage limit, and when the CLI said it
+    answer: tuple[int, str] = (-1, "")  # size of the transcript when it was read, and the last answer in it
+    answers: list[str] = field(default_factory=list)  # last messages of finished turns, newest last
+
+
+class Observer:
+    """The StateBoard of one session; `now` is the clock in epoch seconds."""
+
+    def __init__(self, pipe: CommandPipe, now: Callable[[], float], *, ready_timeout_s: float) -> None:
+        """An observer that watches nobody yet."""
+        self._pipe = pipe
+        self._now = now
+        self._ready_timeout_s = ready_timeout_s
+        self._watched: dict[str, _Watch] = {}
+
+    def watch(
+        self, agent: Agent, provider: Provider, *, spool: Path, cwd: str, environ: dict[str, str], started_at: float
+    ) -> None:
+        """Watch an agent from now on; a new process of a watched agent starts afresh."""
+        old = self._watched.get(agent.name)
+        if old is not None and old.agent.pid == agent.pid:
+            old.agent = agent
+            return
+        self._watched[agent.name] = _Watch(
+            agent, provider, started_at, Spool(spool), cwd, environ, session_id=agent.session_id, state=agent.state
+        )
+
+    def update(self, agent: Agent) -> None:
+        """Take over what else is known of an agent (paused, …)."""
+        if agent.name in self._watched:
+            self._watched[agent.name].agent = agent
+
+    def forget(self, name: str) -> None:
+        """Watch an agent no longer."""
+        self._watched.pop(name, None)
+
+    def names(self) -> list[str]:
+        """Who is watched."""
+        return list(self._watched)
+
+    def state(self, name: str) -> AgentState:
+        """The state as it was at the last look."""
+        watch = self._watched.get(name)
+        return watch.state if watch else AgentState(Level.LOST, "not watched")
+
+    def session_id(self, name: str) -> str:
+        """The CLI's own id of its conversation, as the last hook named it."""
+        return self._watched[name].session_id
+
+    def take_answers(self, name: str) -> list[str]:
+        """The answers of turns that ended since the last call, oldest first."""
+        watch = self._watched.get(name)
+        if watch is None:
+            return []
+        self._read_spool(watch)
+        answers, watch.answers = watch.answers, []
+        return answers
+
+    async def look(self, name: str) -> Look:
+        """Look at one agent now; raises TmuxError when tmux does not answer, KeyError when nobody is watched so."""
+        watch = self._watched[name]
+        self._read_spool(watch)
+        pane_id = watch.agent.pane
+        only = f"#{{==:#{{pane_id}},{pane_id}}}"
+        listing = command("list-panes", "-t", pane_id, "-f", only, "-F", _CURSOR + PANE_FORMAT)
+        commands = [listing]
+        if watch.provider.reads_screen:
+            commands.append(command("capture-pane", "-p", "-e", "-t", pane_id))
+        try:
+            lines = await self._pipe.run(command_list(commands))
+        except TmuxError as error:
+            if not re.search(rf"can't find \w+: {pane_id}(?!\d)", error.message):
+                raise  # no answer: that does not make the pane gone
+            lines = []
+        if not lines:
+            return self._judged(watch, None, None, (0, 0))
+        x, y, rest = lines[0].split(" ", 2)
+        pane = parse_pane(rest)
+        capture = "\n".join(lines[1:])
+        reading = read_screen(watch.provider.screen, capture) if watch.provider.reads_screen else None
+        watch.captured_activity = -1
+        return self._judged(watch, pane, reading, (int(x), int(y)))
+
+    async def glance(self, name: str) -> Look:
+        """What the last look or sweep saw of an agent without screen rules, at no cost; a look for any other.
+
+        Enough to type on: the guard compares the pane once more.
+        """
+        watch = self._watched[name]
+        if watch.pane is None or watch.pane.dead or watch.provider.reads_screen:
+            return await self.look(name)
+        self._read_spool(watch)
+        return self._judged(watch, watch.pane, None, (0, 0))
+
+    async def sweep(self) -> dict[str, tuple[AgentState, Pane | None]]:
+        """Look at everybody; the state and pane of each."""
+        panes = {pane.id: pane for pane in await self._pipe.panes()}
+        stale = [watch for watch in self._watched.values() if self._is_stale(watch, panes.get(watch.agent.pane))]
+        await self._capture(stale, panes)
+        for watch in self._watched.values():
+            self._read_spool(watch)
+        found = {}
+        for name, watch in self._watched.items():
+            pane = panes.get(watch.agent.pane)
+            found[name] = (self._judged(watch, pane, watch.reading, (0, 0)).state, pane)
+        return found
+
+    def transcript_size(self, name: str) -> int:
+        """Bytes of the agent's transcript now, 0 when it is not written yet; -1 when it never has one."""
+        path = self._transcript(self._watched[name])
+        if path is None:
+            return -1
+        try:
+            return path.stat().st_size
+        except OSError:
+            return 0
+
+    def evidence(self, name: str, text: str, *, since: float, mark: int) -> Evidence | None:
+        """Hook or transcript that shows `text` submitted after `since` (epoch seconds); `mark`: its size then."""
+        watch = self._watched[name]
+        self._read_spool(watch)
+        wanted = watch.provider.evidence
+        if Evidence.HOOK in wanted and any(at >= since and same(prompt, text) for at, prompt in watch.prompts):
+            return Evidence.HOOK
+        if Evidence.TRANSCRIPT in wanted and self._in_transcript(watch, text, mark):
+            return Evidence.TRANSCRIPT
+        return None
+
+    def tells_by_files(self, name: str) -> bool:
+        """Whether this agent has shown hooks or a transcript: then the screen alone proves nothing."""
+        watch = self._watched[name]
+        wanted = watch.provider.evidence
+        hooked = Evidence.HOOK in wanted and watch.hook is not None
+        return hooked or (Evidence.TRANSCRIPT in wanted and self.transcript_size(name) > 0)
+
+    def last_answer(self, name: str) -> str:
+        """The text of the agent's last finished answer in its transcript; "" when there is none."""
+        watch = self._watched[name]
+        size = self.transcript_size(name)
+        if size != watch.answer[0]:
+            path = self._transcript(watch)
+            try:
+                watch.answer = (size, last_assistant_text(path.read_bytes()) if path else "")
+            except OSError:
+                return ""  # not written yet
+        return watch.answer[1]
+
+    def screen(self, name: str) -> str:
+        """The plain text of the screen as it was last captured."""
+        reading = self._watched[name].reading
+        return "\n".join(reading.lines) if reading else ""
+
+    def _judged(self, watch: _Watch, pane: Pane | None, reading: Reading | None, cursor: tuple[int, int]) -> Look:
+        watch.pane = pane
+        if reading is not None:
+            watch.reading = reading
+        if watch.agent.state != watch.state:
+            watch.agent = replace(watch.agent, state=watch.state)
+        watch.state = judge(
+            watch.agent,
+            watch.provider,
+            pane,
+            reading,
+            self._sighting(watch),
+            now=self._now(),
+            started_at=max(watch.started_at, watch.asked_at),  # the time that a person took does not count
+            ready_timeout_s=self._ready_timeout_s,
+            limited_at=self._limited_at(watch),
+        )
+        if watch.state.level is Level.WAITING and watch.hook is None:
+            watch.asked_at = self._now()
+        return Look(pane, reading, cursor, watch.state)
+
+    def _is_stale(self, watch: _Watch, pane: Pane | None) -> bool:
+        """Whether a screen may show something new: tmux counts activity in whole seconds."""
+        if pane is None or pane.dead or not watch.provider.reads_screen:
+            return False
+        return watch.reading is None or pane.activity >= watch.captured_activity
+
+    async def _capture(self, watches: Iterable[_Watch], panes: dict[str, Pane]) -> None:
+        """Captures of all of them ride in one batch."""
+        watches = list(watches)
+        runs = [self._pipe.run(command("capture-pane", "-p", "-e", "-t", watch.agent.pane)) for watch in watches]
+        for watch, lines in zip(watches, await asyncio.gather(*runs, return_exceptions=True), strict=True):
+            if isinstance(lines, TmuxError):
+                continue  # the pane went away: the next sweep says so
+            if isinstance(lines, BaseException):
+                raise lines
+            activity = panes[watch.agent.pane].activity
+            watch.reading = read_screen(watch.provider.screen, "\n".join(lines))
+            settled = int(self._now()) > activity + 1
+            watch.captured_activity = activity + 1 if settled else activity
+
+    def _limited_at(self, watch: _Watch) -> float:
+        """When the CLI said the limit that stands on the screen: by its transcript, else when it was first seen."""
+        limited = watch.reading.limited if watch.reading else ""
+        if limited != watch.limit[0]:
+            path = self._transcript(watch) if limited else None
+            try:
+                said = said_at(path.read_bytes(), limited) if path else None
+            except OSError:
+                said = None
+            watch.limit = (limited, said or self._now())
+        return watch.limit[1]
+
+    def _sighting(self, watch: _Watch) -> Sighting | None:
+        if watch.awaits_brief:
+            return None
+        file = self._session_file(watch)
+        if watch.hook is not None and file is not None and self._is_ending(watch.hook, file):
+            return file
+        found = [each for each in (watch.hook, file) if each is not None]
+        return max(found, key=lambda each: each.at, default=None)
+
+    def _is_ending(self, hook: Sighting, file: Sighting) -> bool:
+        """Whether a turn is over by its hook and not yet by the session file: what is submitted now may come twice."""
+        lasts = self._now() - hook.at < _ENDING_S
+        return lasts and hook.level is Level.IDLE and file.level is Level.BUSY
+
+    def _session_file(self, watch: _Watch) -> Sighting | None:
+        path = self._located(watch, watch.provider.session_file)
+        if path is None:
+            return None
+        try:
+            at = path.stat().st_mtime
+            data = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return None  # not there yet, or being rewritten: the other sources tell
+        if data.get("pid") != watch.agent.pid or at < watch.started_at:
+            return None
+        return from_session_file(str(data.get("status", "")), str(data.get("waitingFor") or ""), at)
+
+    def _read_spool(self, watch: _Watch) -> None:
+        for file in watch.spool.new(self._now()):
+            try:
+                event = parse_hook(file.path.name, file.body)
+            except ValueError:
+                continue  # half a hook: the level-triggered sources tell
+            if event.pid == watch.agent.pid:
+                self._note(watch, event)
+
+    def _note(self, watch: _Watch, event: HookEvent) -> None:
+        if event.session_id:
+            watch.session_id = event.session_id
+        if event.event == "SessionStart":
+            watch.awaits_brief = event.kind == "startup" and watch.provider.first_prompt == "argument"
+        if event.event == "UserPromptSubmit":
+            watch.awaits_brief = False
+            watch.prompts.append((event.at, event.prompt))
+        if event.event == "Stop" and event.last_message:
+            watch.answers.append(event.last_message)
+        # A clock that was set back since must not let this one outlive those that follow.
+        sighting = from_hook(event.event, min(event.at, self._now()), error=event.error)
+        if sighting is not None and (watch.hook is None or sighting.at >= watch.hook.at):
+            watch.hook = sighting
+
+    def _in_transcript(self, watch: _Watch, text: str, mark: int) -> bool:
+        path = self._transcript(watch)
+        if path is None or mark < 0:
+            return False
+        try:
+            with path.open("rb") as file:
+                file.seek(mark)
+                return contains(file.read(), text)
+        except OSError:
+            return False
+
+    def _transcript(self, watch: _Watch) -> Path | None:
+        return self._located(watch, watch.provider.transcript)
+
+    def _located(self, watch: _Watch, template: str) -> Path | None:
+        found = watch.provider.located(
+            template, watch.environ, cwd=watch.cwd, session_id=watch.session_id, pid=watch.agent.pid
+        )
+        return Path(found) if found else None
