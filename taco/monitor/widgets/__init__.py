@@ -1,0 +1,1 @@
+"""The widgets of the monitor: lines that are redrawn one by one."""
