@@ -1,0 +1,215 @@
+"""`taco agent`: the agents of a session, and what the person wants done to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from taco.cli import place, say
+from taco.cli.options import Family, complete_agent, json_option, session_option
+from taco.cli.snapshot import agent_json
+from taco.errors import ConflictError, NotFoundError, UsageError
+from taco.models import EVERYONE, FIRST_AGENT_WINDOW, MOTHER, Agent, AgentQueue, AgentSpec, iso
+
+if TYPE_CHECKING:
+    from taco.broker import Broker
+
+_PARTICIPLES = {"pause": "paused", "resume": "resumed", "restart": "restarted", "remove": "removed"}
+
+
+@click.group(cls=Family, default="list")
+def agent() -> None:
+    """List and show agents; pause, resume, restart, add or remove them. NAME is an agent or `all`."""
+
+
+@agent.command("list")
+@json_option
+@session_option
+def list_(as_json: bool, session: str | None) -> None:
+    """List the agents of the session."""
+    agents, queues = _read(place.find(session))
+    if as_json:
+        say.data([agent_json(each, queues.get(each.name)) for each in agents])
+        return
+    say.table(
+        ["AGENT", "WIN", "STATUS", "STATE", "PROVIDER", "WAITS FOR", "TELLS", "WORKSPACE"],
+        [
+            [
+                each.name,
+                each.window,
+                "paused" if each.paused else each.status,
+                each.state,
+                each.provider,
+                ", ".join(each.wait_for),
+                ", ".join(each.notifies),
+                each.workspace,
+            ]
+            for each in agents
+        ],
+        styles={0: "bold"},
+        right="WIN",
+    )
+
+
+@agent.command()
+@click.argument("name", shell_complete=complete_agent)
+@json_option
+@session_option
+def show(name: str, as_json: bool, session: str | None) -> None:
+    """Show everything that is known of one agent."""
+    agents, queues = _read(place.find(session))
+    found = _named(agents, name)
+    values = agent_json(found, queues.get(found.name)) | {
+        "model": found.model or None,
+        "session_id": found.session_id or None,
+        "launched_at": found.launched_at or None,
+        "restarts": found.restarts,
+        "depends_on": list(found.depends_on),
+        "wait_for": list(found.wait_for),
+        "notifies": list(found.notifies),
+        "reported_at": found.reported_at or None,
+        "yolo": found.yolo,
+    }
+    if as_json:
+        say.data(values)
+        return
+    for key, value in values.items():
+        text = ", ".join(value) if isinstance(value, list) else value
+        if text not in (None, "", False):
+            say.out(f"{say.paint(key.ljust(12), 'dim')}  {say.clean(text)}")
+
+
+@agent.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=complete_agent)
+@json_option
+@session_option
+def pause(names: Sequence[str], as_json: bool, session: str | None) -> None:
+    """Send nothing to NAME until it is resumed; what is sent to it waits."""
+    _wish("pause", names, session, as_json=as_json)
+
+
+@agent.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=complete_agent)
+@json_option
+@session_option
+def resume(names: Sequence[str], as_json: bool, session: str | None) -> None:
+    """Let messages through to NAME again."""
+    _wish("resume", names, session, as_json=as_json)
+
+
+@agent.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=complete_agent)
+@json_option
+@session_option
+def restart(names: Sequence[str], as_json: bool, session: str | None) -> None:
+    """End NAME's process and start it again in its window, with its conversation where the CLI can."""
+    _wish("restart", names, session, as_json=as_json)
+
+
+@agent.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=complete_agent)
+@json_option
+@session_option
+def remove(names: Sequence[str], as_json: bool, session: str | None) -> None:
+    """End NAME and take it out of the team; what waits for it becomes dead letters. Its files stay."""
+    if MOTHER in names:
+        raise UsageError("Mother cannot be removed", hint="to end everything: taco stop")
+    _wish("remove", names, session, as_json=as_json)
+
+
+@agent.command()
+@click.argument("name")
+@click.option("--role", required=True, help="Its whole assignment.")
+@click.option("--provider", help="Its agent CLI; default: the session's.")
+@click.option("--model", help="The model given to it.")
+@click.option("--workspace", metavar="DIR", help="Where it works, inside the project; default: its name.")
+@click.option("--wait-for", multiple=True, metavar="NAME", help="Start when NAME is done (repeatable).")
+@click.option("--depends-on", multiple=True, metavar="NAME", help="Send it NAME's result (repeatable).")
+@click.option("--notifies", multiple=True, metavar="NAME", help="Tell NAME when it is done (repeatable).")
+@json_option
+@session_option
+def add(name: str, as_json: bool, session: str | None, **values: Any) -> None:
+    """Add an agent to the running team."""
+    here = place.find(session)
+    agents, _ = _read(here)
+    if any(each.name == name for each in agents):
+        raise ConflictError(f"there is an agent {name!r} already", hint="choose another name")
+    added = _checked(here, agents, name, values)
+    _push(here, [{"verb": "add", "agent": added.name, "spec": added.as_dict()}])
+    if as_json:
+        say.data(added.as_dict())
+    else:
+        say.out(f"{added.name}: will be started in window {added.window}")
+
+
+def _checked(here: place.Place, agents: Sequence[Agent], name: str, values: Mapping[str, Any]) -> AgentSpec:
+    """The new member as the spec's own rules leave it, checked together with the team; raises SpecError."""
+    import json
+
+    from taco import files, paths
+    from taco.spec import parse_spec
+
+    record = here.record
+    names = {each.name for each in agents}  # who was removed may still be waited for
+    team: list[dict[str, Any]] = [
+        {
+            "name": each.name,
+            "role": each.role or each.name,
+            "window": each.window,
+            "wait_for": [other for other in each.wait_for if other in names],
+        }
+        for each in agents
+        if each.window >= FIRST_AGENT_WINDOW
+    ]
+    window = max([FIRST_AGENT_WINDOW - 1, *(each["window"] for each in team)]) + 1
+    given = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    team.append({"name": name, "window": window} | {key: value for key, value in given.items() if value})
+    providers = files.providers(paths.config_home(), record.home, record.project_dir)
+    spec = parse_spec(json.dumps({"agents": team}), max_agents=record.max_agents, providers=providers)
+    for warning in spec.warnings:
+        say.warn(warning)
+    return spec.agents[-1]
+
+
+def _wish(verb: str, names: Sequence[str], session: str | None, *, as_json: bool) -> None:
+    here = place.find(session)
+    agents, _ = _read(here)
+    if EVERYONE in names:
+        chosen = [each for each in agents if each.name != MOTHER or verb in ("pause", "resume")]
+    else:
+        chosen = [_named(agents, name) for name in names]
+    _push(here, [{"verb": verb, "agent": each.name} for each in chosen])
+    if as_json:
+        say.data({"verb": verb, "agents": [each.name for each in chosen]})
+        return
+    for each in chosen:
+        say.out(f"{each.name}: will be {_PARTICIPLES[verb]}")
+
+
+def _push(here: place.Place, requests: Sequence[Mapping[str, Any]]) -> None:
+    at = iso(time.time())
+
+    async def push(broker: Broker) -> float | None:
+        for request in requests:
+            await broker.push_request({**request, "at": at})
+        return await broker.heartbeat_age_s()
+
+    place.supervise(here, place.with_broker(here, push))
+
+
+def _read(here: place.Place) -> tuple[list[Agent], dict[str, AgentQueue]]:
+    async def read(broker: Broker) -> tuple[list[Agent], dict[str, AgentQueue]]:
+        return await broker.agents(), await broker.queues()
+
+    return place.with_broker(here, read)
+
+
+def _named(agents: Sequence[Agent], name: str) -> Agent:
+    for each in agents:
+        if name in (each.name, str(each.window)):
+            return each
+    known = ", ".join(each.name for each in agents) or "none yet"
+    raise NotFoundError(f"no agent {name!r}", hint=f"agents: {known}")

@@ -1,0 +1,166 @@
+"""`taco provider`: the agent CLIs that TACO knows, and whose descriptions of them count."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from taco import files, paths
+from taco.cli import say
+from taco.cli.options import Family, json_option
+from taco.errors import NotFoundError, UsageError
+from taco.files import ProviderFile
+from taco.provider import Provider
+from taco.screen import read_screen
+
+SELF = "taco"  # the demo's program is TACO's own
+
+
+@click.group(cls=Family, default="list")
+def provider() -> None:
+    """List, show or check agent CLIs; trust a project's .taco directory."""
+
+
+@provider.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List every provider, where it comes from, and whether its program is installed."""
+    found = files.provider_files(paths.config_home(), paths.home(), Path.cwd())
+    counting = {each.name: each for each in found if each.trusted}
+    rows = [_row(each, counts=counting.get(each.name) is each) for each in found]
+    if as_json:
+        say.data(rows)
+        return
+    say.table(
+        ["PROVIDER", "PROGRAM", "INSTALLED", "TESTED", "SOURCE", "NOTE"],
+        [
+            [
+                row["name"],
+                row["program"],
+                "yes" if row["installed"] else "no",
+                row["versions"],
+                row["source"],
+                row["note"],
+            ]
+            for row in rows
+        ],
+        styles={0: "bold", 2: lambda text: "green" if text.strip() == "yes" else "dim", 5: "yellow"},
+    )
+
+
+@provider.command()
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show how NAME is started, read and typed into."""
+    found = files.provider(name, paths.config_home(), paths.home(), Path.cwd())
+    values = found.model_dump(mode="json", exclude_defaults=True)
+    if as_json:
+        say.data(values)
+        return
+    for key, value in _flat(values):
+        say.out(f"{say.paint(key.ljust(20), 'dim')}  {say.clean(value)}")
+    _say_limits(found)
+
+
+@provider.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--screen",
+    "capture",
+    type=click.Path(path_type=Path),
+    metavar="CAPTURE",
+    help="Say what it reads on a screen that `tmux capture-pane -p -e` printed.",
+)
+@json_option
+def check(file: Path, capture: Path | None, as_json: bool) -> None:
+    """Check a provider's FILE: unknown keys, bad patterns, placeholders; --screen tries its patterns."""
+    found = files.load_provider(file)
+    reading = None
+    if capture:
+        try:
+            reading = read_screen(found.screen, capture.read_text(encoding="utf-8", errors="replace"))
+        except OSError as error:
+            raise UsageError(f"{capture} cannot be read: {error.strerror}", hint="check the path") from None
+    seen = reading and {
+        "composer_row": reading.composer_row,
+        "draft": reading.draft,
+        "ghost": reading.ghost,
+        "placeholder": reading.placeholder,
+        "busy": reading.busy,
+        "waiting": reading.waiting or None,
+        "limited": reading.limited or None,
+        "exited": reading.exited,
+    }
+    if as_json:
+        say.data({"valid": True, "name": found.name, "screen": seen})
+        return
+    say.out(f"{file}: provider {found.name} is fine")
+    _say_limits(found)
+    for key, value in (seen or {}).items():
+        say.out(f"  {key.ljust(13)} {say.clean(value)}")
+
+
+@provider.command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
+@click.option("--remove", is_flag=True, help="Trust it no longer.")
+@json_option
+def trust(directory: Path, remove: bool, as_json: bool) -> None:
+    """Let DIRECTORY's .taco/config.toml and .taco/providers count: they say which programs run. Read them first."""
+    here = directory.resolve()
+    home = paths.home()
+    if remove and here not in files.trusted_projects(home):
+        raise NotFoundError(f"{here} is not trusted", hint="trusted ones: " + ", ".join(_trusted()) or "none")
+    files.trust(home, here, trusted=not remove)
+    if as_json:
+        say.data({"directory": str(here), "trusted": not remove, "all": _trusted()})
+        return
+    say.out(f"{here} is {'no longer trusted' if remove else 'trusted'}")
+    for path in sorted((here / ".taco").glob("**/*.toml")):
+        say.note(f"  {path}")
+
+
+def _trusted() -> list[str]:
+    return [str(each) for each in files.trusted_projects(paths.home())]
+
+
+def _row(each: ProviderFile, *, counts: bool) -> dict[str, Any]:
+    program = each.provider.command[0] if each.provider else ""
+    note = each.error
+    if not each.trusted:
+        note = "its directory is not trusted: taco provider trust"
+    elif not note and not counts:
+        note = "replaced by another of that name"
+    return {
+        "name": each.name,
+        "program": program,
+        "installed": program == SELF or bool(program and shutil.which(program)),
+        "versions": each.provider.versions if each.provider else "",
+        "source": each.source,
+        "counts": counts and each.provider is not None,
+        "note": note,
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as dotted keys."""
+    found: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found += _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            found += [(f"{prefix}{key}", " ".join(f"{name}={text!r}" for name, text in each.items())) for each in value]
+        else:
+            found.append((f"{prefix}{key}", " ".join(map(str, value)) if isinstance(value, list) else str(value)))
+    return found
+
+
+def _say_limits(found: Provider) -> None:
+    if not found.reads_screen:
+        say.note("it has no screen rules: a person's half-typed draft in its window is not protected")
+    if not found.evidence:
+        say.note("it has no evidence: deliveries count as done once they are typed")

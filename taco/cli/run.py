@@ -1,0 +1,61 @@
+"""`taco monitor` and `taco executor`: what runs in windows 1 and 2 of a session."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from taco.cli import place, say
+from taco.cli.options import session_option
+from taco.errors import Exit
+
+if TYPE_CHECKING:
+    from taco.broker import Broker
+
+
+@click.command()
+@session_option
+def monitor(session: str | None) -> int:
+    """Watch a session in full screen: agents, queues, questions, what happens. q leaves."""
+    from taco import supervision
+    from taco.broker import Broker
+    from taco.monitor.app import MonitorApp
+    from taco.monitor.session_source import SessionSource
+    from taco.tmux.commands import CommandPipe, command
+
+    here = place.find(session)
+    pipe = CommandPipe(here.record.tmux_socket)
+
+    async def connect() -> Broker:
+        return await Broker.connect(here.url, here.name)
+
+    async def jump(window: int) -> None:
+        await pipe.run(command("select-window", "-t", f"={here.name}:{window}"))
+
+    async def supervise() -> str:
+        return await asyncio.to_thread(supervision.supervise, here.record)
+
+    source = SessionSource(here.record, connect, jump=jump, supervise=supervise)
+    app = MonitorApp(source, in_session=os.environ.get("TACO_SESSION") == here.name)
+    app.run()
+    return int(app.return_code or Exit.OK)
+
+
+@click.command()
+@click.option("--restart", is_flag=True, help="End it and start it again in its window, also after too many crashes.")
+@session_option
+def executor(session: str | None, restart: bool) -> int:
+    """Deliver the messages of a session: what runs in its window 2."""
+    here = place.find(session)
+    if restart:
+        from taco import supervision
+
+        supervision.restart(here.record)
+        say.note("the executor runs, started again")
+        return int(Exit.OK)
+    from taco.orchestrator import run
+
+    return run(here.name)

@@ -1,0 +1,105 @@
+"""`taco attach`, `taco stop`, `taco resume`: a session's comings and goings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from taco.cli import say
+from taco.cli.options import complete_session, json_option
+from taco.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from taco.paths import SessionRecord
+
+
+@click.command()
+@click.argument("name", required=False, metavar="[SESSION]", shell_complete=complete_session)
+def attach(name: str | None) -> None:
+    """Go to a session; inside tmux the client is switched. Default: the only one that runs."""
+    from taco import session
+
+    session.attach(_meant(name, "attach"), say.warn)
+
+
+@click.command()
+@click.argument("name", required=False, metavar="[SESSION]", shell_complete=complete_session)
+@click.option("--all", "everything", is_flag=True, help="Stop every session.")
+@click.option("--grace", type=click.FloatRange(0, 600), metavar="S", help="Seconds agents get to end by themselves.")
+@json_option
+def stop(name: str | None, everything: bool, grace: float | None, as_json: bool) -> None:
+    """End a session: its agents with all their processes, its windows. What is queued is kept for `taco resume`."""
+    from taco import files, paths, session
+
+    if everything and name:
+        raise UsageError("--all and a session's name exclude each other")
+    grace_s = grace if grace is not None else files.settings(paths.config_home(), paths.home()).config.grace_s
+    records = _running() if everything else [_meant(name, "stop")]
+    for record in records:
+        say.note(f"stopping {record.name}")
+        killed = session.stop(record, grace_s=grace_s, say=_step)
+        if killed:
+            say.note(f"{len(killed)} processes had to be killed")
+        if not as_json:
+            say.out(f"{record.name} is stopped; go on with: taco resume {record.name}")
+    if as_json:
+        say.data([record.name for record in records])
+    elif not records:
+        say.note("no session runs")
+
+
+@click.command()
+@click.argument("name", required=False, metavar="[SESSION]", shell_complete=complete_session)
+@click.option("--detach", "-d", is_flag=True, help="Do not go to the session.")
+@json_option
+def resume(name: str | None, detach: bool, as_json: bool) -> None:
+    """Bring back a session that was stopped or lost its tmux: its windows, its agents, its queue."""
+    from taco import paths, session
+
+    records = paths.sessions(paths.home())
+    if name is None:
+        down = [each for each in records if not session.is_up(each)]
+        if len(down) != 1:
+            raise _which(down, "resume")
+        name = down[0].name
+    record = session.resume(paths.session(paths.home(), name), _step, environ=dict(os.environ))
+    if as_json:
+        say.data({"session": record.name, "tmux": {"socket": record.tmux_socket, "session": record.name}})
+    elif detach or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        say.out(record.name)
+        say.note(f"go there with: taco attach {record.name}")
+    else:
+        session.attach(record, say.warn)
+
+
+def _step(text: str) -> None:
+    say.note(f"{say.paint('·', 'green', sys.stderr)} {text}")
+
+
+def _meant(name: str | None, verb: str) -> SessionRecord:
+    """The session of that name; without one that of the pane we are in, else the only one that runs."""
+    from taco import paths
+
+    name = name or os.environ.get("TACO_SESSION")
+    if name:
+        return paths.session(paths.home(), name)
+    running = _running()
+    if len(running) != 1:
+        raise _which(running, verb)
+    return running[0]
+
+
+def _running() -> list[SessionRecord]:
+    from taco import paths, session
+
+    return [each for each in paths.sessions(paths.home()) if not each.stopped and session.is_up(each)]
+
+
+def _which(records: list[SessionRecord], verb: str) -> NotFoundError:
+    if not records:
+        return NotFoundError(f"there is no session to {verb}", hint="see: taco ls")
+    names = ", ".join(each.name for each in records)
+    return NotFoundError(f"which session? {names}", hint=f"name it: taco {verb} {records[0].name}")

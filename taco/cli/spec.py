@@ -1,0 +1,267 @@
+"""`taco spec`: the team's plan; checked by anybody, submitted by Mother, decided by the person."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from taco import files, paths
+from taco.cli import place, say
+from taco.cli.body import read_body
+from taco.cli.caller import caller
+from taco.cli.options import Family, json_option, session_option
+from taco.errors import ConflictError, NotFoundError, SpecError, TacoError, UsageError
+from taco.models import Event, EventType, Spec, iso
+from taco.spec import draw, mark, parse_spec
+from taco.spec import schema as spec_schema
+
+if TYPE_CHECKING:
+    from taco.broker import Broker
+
+# The hash `spec`: its status is one of these; the orchestrator acts on them (orchestrator/planning.py).
+SUBMITTED, REVIEW, APPROVED, REJECTED, RUNNING = "submitted", "review", "approved", "rejected", "running"
+
+
+@click.group(cls=Family, default="show")
+def spec() -> None:
+    """Check, show, submit, approve, reject or edit the team's spec."""
+
+
+@spec.command()
+@click.argument("file", metavar="FILE|-")
+@click.option("--max-agents", type=click.IntRange(1, 500), help="The largest team; default: the setting's.")
+@json_option
+def check(file: str, max_agents: int | None, as_json: bool) -> None:
+    """Check a spec without submitting it: every error with its path, and what would be repaired."""
+    found = _parse(_read(file), max_agents)
+    if as_json:
+        say.data({"valid": True, "spec": found.as_dict(), "warnings": list(found.warnings)})
+        return
+    _warn(found)
+    say.out(draw(found, width=min(say.columns(), 120)))
+    say.note(f"{len(found.agents)} agents, no errors")
+
+
+@spec.command()
+@json_option
+@session_option
+def show(as_json: bool, session: str | None) -> None:
+    """Show the spec of the session: its status, its team, its errors."""
+    who = caller()
+    here = place.find(session, who)
+    fields = _fields(here)
+    if fields.get("status") == REVIEW and not who.is_agent:
+        place.with_broker(here, lambda broker: broker.put_spec({"shown": fields.get("mark", "")}))
+    if as_json:
+        say.data(_spec_json(fields))
+        return
+    if not fields.get("status"):
+        say.note("Mother has not proposed a team yet")
+        return
+    say.out(f"{say.paint('spec', 'bold')}  {fields['status']}  {say.paint(fields.get('source', ''), 'dim')}")
+    for error in _list(fields, "errors"):
+        say.out(f"{say.paint('error', 'bold red')}  {say.clean(error)}")
+    for warning in _list(fields, "warnings"):
+        say.out(f"{say.paint('repaired', 'yellow')}  {say.clean(warning)}")
+    if fields.get("json"):
+        say.out(draw(parse_spec(fields["json"], max_agents=500), width=min(say.columns(), 120)))
+    elif fields.get("text"):
+        say.out(fields["text"])
+    if fields["status"] == REVIEW:
+        say.note("taco spec approve starts it; taco spec reject “why” sends it back; taco spec edit changes it")
+
+
+@spec.command()
+@click.argument("file", metavar="FILE|-")
+@json_option
+@session_option
+def submit(file: str, as_json: bool, session: str | None) -> None:
+    """Submit a spec: a JSON file, or a text that holds one between its markers."""
+    who = caller()
+    here = place.find(session, who)
+    text = _read(file)
+    found = _parse(text, here.record.max_agents, here)
+    _warn(found)
+    decided = (RUNNING, APPROVED, REVIEW) if who.is_agent else (RUNNING, APPROVED)
+    _put(here, {"status": SUBMITTED, "text": text, "source": who.name}, unless=decided)
+    names = [each.name for each in found.agents]
+    if as_json:
+        say.data({"status": SUBMITTED, "agents": names, "warnings": list(found.warnings)})
+    else:
+        say.out(f"submitted: {len(names)} agents ({', '.join(names)})")
+
+
+@spec.command()
+@json_option
+@session_option
+def approve(as_json: bool, session: str | None) -> None:
+    """Start the team that waits for review, as `taco spec show` showed it."""
+    here = place.find(session)
+    fields = _fields(here)
+    seen = fields.get("mark", "")
+    if fields.get("status") == REVIEW and fields.get("shown", seen) != seen:
+        raise ConflictError("the spec has changed since you looked at it", hint="look again: taco spec show")
+    event = Event(EventType.SPEC_APPROVED, here.name, ts=iso(time.time()), content="the person approved the spec")
+    _put(here, {"status": APPROVED, "reviewed": seen}, only=(REVIEW,), event=event, seen={"mark": seen})
+    _told(APPROVED, "approved: the team is being started", as_json=as_json)
+
+
+@spec.command()
+@click.argument("reason", nargs=-1)
+@json_option
+@session_option
+def reject(reason: tuple[str, ...], as_json: bool, session: str | None) -> None:
+    """Send the spec that waits for review back to Mother, with the REASON."""
+    here = place.find(session)
+    why, at = " ".join(reason), iso(time.time())
+    event = Event(EventType.SPEC_REJECTED, here.name, ts=at, content=why or "the person rejected the spec")
+    _put(here, {"status": REJECTED, "reason": why, "told": "", "reviewed": "", "at": at}, only=(REVIEW,), event=event)
+    _told(REJECTED, "rejected: Mother is told", as_json=as_json)
+
+
+@spec.command()
+@json_option
+@session_option
+def edit(as_json: bool, session: str | None) -> None:
+    """Change the spec in $EDITOR; it is checked when you save, and then counts as approved."""
+    here = place.find(session)
+    fields = _fields(here)
+    if fields.get("status") in (RUNNING, APPROVED):
+        raise ConflictError("the team runs already", hint="change it with: taco agent add|remove")
+    before = _pretty(fields)
+    if not before:
+        raise NotFoundError("there is no spec to edit", hint="Mother has not proposed one; or: taco spec submit FILE")
+    after = _edit(before, lambda text: _parse(text, here.record.max_agents, here))
+    edited = mark(_parse(after, here.record.max_agents, here))
+    values = {"status": SUBMITTED, "text": after, "source": "person", "reviewed": edited, "errors": ""}
+    _put(here, values, unless=(RUNNING, APPROVED))
+    _told(SUBMITTED, "submitted as you edited it", as_json=as_json)
+
+
+@spec.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec."""
+    click.echo(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
+
+
+def _parse(text: str, max_agents: int | None, here: place.Place | None = None) -> Spec:
+    home = paths.home()
+    project = here.record.project_dir if here else Path.cwd()
+    known = files.providers(paths.config_home(), home, project)
+    limit = max_agents or files.settings(paths.config_home(), home, project).config.max_agents
+    return parse_spec(text, max_agents=limit, providers=known)
+
+
+def _read(file: str) -> str:
+    return read_body(["-"] if file == "-" else [], None if file == "-" else file, what="spec")
+
+
+def _fields(here: place.Place) -> Mapping[str, str]:
+    async def read(broker: Broker) -> Mapping[str, str]:
+        return await broker.spec_fields()
+
+    return place.with_broker(here, read)
+
+
+def _put(
+    here: place.Place,
+    values: Mapping[str, str],
+    *,
+    only: tuple[str, ...] = (),
+    unless: tuple[str, ...] = (),
+    event: Event | None = None,
+    seen: Mapping[str, str] | None = None,
+) -> None:
+    """Write the spec's fields, if its status allows it, and wake whoever acts on them."""
+
+    async def put(broker: Broker) -> float | None:
+        stored = (await broker.spec_fields()).get("status", "")
+        status = stored or "not there yet"
+        if status in unless or (only and status not in only):
+            hints = {
+                RUNNING: "change the team with: taco agent add|remove",
+                APPROVED: "see: taco status",
+                REVIEW: "the person decides about it; wait for what they say",
+            }
+            raise ConflictError(f"the spec is {status}", hint=hints.get(status, "see: taco spec show"))
+        if not await broker.put_spec(values, seen={**(seen or {}), "status": stored}):
+            raise ConflictError("the spec has changed just now", hint="look again: taco spec show")
+        if event:
+            await broker.emit(event)
+        return await broker.heartbeat_age_s()
+
+    place.supervise(here, place.with_broker(here, put))
+
+
+def _told(status: str, talk: str, *, as_json: bool) -> None:
+    if as_json:
+        say.data({"status": status})
+    else:
+        say.out(talk)
+
+
+def _warn(found: Spec) -> None:
+    for warning in found.warnings:
+        say.warn(say.clean(warning))
+
+
+def _list(fields: Mapping[str, str], key: str) -> list[str]:
+    return [str(each) for each in json.loads(fields.get(key) or "[]")]
+
+
+def _spec_json(fields: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "status": fields.get("status") or None,
+        "source": fields.get("source") or None,
+        "spec": json.loads(fields["json"]) if fields.get("json") else None,
+        "text": fields.get("text") or None,
+        "errors": _list(fields, "errors"),
+        "warnings": _list(fields, "warnings"),
+        "tries": int(fields.get("tries") or 0),
+    }
+
+
+def _pretty(fields: Mapping[str, str]) -> str:
+    if fields.get("json"):
+        return json.dumps(json.loads(fields["json"]), indent=2, ensure_ascii=False) + "\n"
+    return fields.get("text", "")
+
+
+def _edit(text: str, check_text: Callable[[str], object]) -> str:
+    """`text` as the person's editor leaves it, once it is valid; raises UsageError when they give up."""
+    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    with tempfile.TemporaryDirectory(prefix="taco-spec-") as directory:
+        path = Path(directory) / "spec.json"
+        path.write_text(text, encoding="utf-8")
+        while True:
+            _run_editor([*editor, str(path)])
+            after = path.read_text(encoding="utf-8")
+            if after == text:
+                raise UsageError("nothing was changed", hint="to start the team as it is: taco spec approve")
+            try:
+                check_text(after)
+            except SpecError as error:
+                for line in error.errors:
+                    say.note(f"{say.paint('error:', 'bold red')} {say.clean(line)}")
+                if not click.confirm("Edit again?", default=True, err=True):
+                    raise
+            else:
+                return after
+
+
+def _run_editor(words: list[str]) -> None:
+    try:
+        code = subprocess.run(words, check=False).returncode
+    except OSError as error:
+        raise TacoError(f"the editor {words[0]!r} cannot be run: {error.strerror}", hint="set EDITOR") from None
+    if code:
+        raise TacoError(f"the editor ended with {code}; nothing was submitted")
