@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+from taco.broker import Broker
+from tests.cli.conftest import Shop, taco
+
+
+def requests(shop: Shop) -> list[dict[str, Any]]:
+    async def take(broker: Broker) -> list[dict[str, Any]]:
+        found = await broker.requests()
+        for text in found:
+            await broker.drop_request(text)
+        return list(found.values())
+
+    return shop.do(take)
+
+
+def test_list_and_show(shop: Shop) -> None:
+    found = taco("agent", "--json").json
+    assert [(each["name"], each["window"], each["status"]) for each in found] == [
+        ("mother", 0, "running"),
+        ("api", 3, "running"),
+        ("web", 4, "planned"),
+    ]
+    web = taco("agent", "show", "4", "--json").json
+    assert (web["name"], web["wait_for"], web["restarts"]) == ("web", ["api"], 0)
+    assert "builds the pages" in taco("agent", "show", "web").out
+    assert taco("agent", "show", "nobody").code == 5
+
+
+def test_wishes_are_left_for_the_orchestrator(shop: Shop) -> None:
+    assert taco("agent", "pause", "api", "4").out == "api: will be paused\nweb: will be paused\n"
+    taco("agent", "resume", "all")
+    taco("agent", "restart", "all")
+    assert taco("agent", "remove", "web", "--json").json == {"verb": "remove", "agents": ["web"]}
+    found = requests(shop)
+    assert [(each["verb"], each["agent"]) for each in found] == [
+        ("pause", "api"),
+        ("pause", "web"),
+        ("resume", "mother"),
+        ("resume", "api"),
+        ("resume", "web"),
+        ("restart", "api"),
+        ("restart", "web"),
+        ("remove", "web"),
+    ]
+    assert all(each["at"] for each in found)
+
+
+def test_a_wish_about_nobody_changes_nothing(shop: Shop) -> None:
+    done = taco("agent", "pause", "api", "nobody")
+    assert (done.code, "agents: mother, api, web" in done.err) == (5, True)
+    assert taco("agent", "remove", "mother").code == 2
+    assert requests(shop) == []
+
+
+def test_a_new_member_is_checked_like_a_spec(shop: Shop) -> None:
+    done = taco("agent", "add", "Doc Writer", "--role", "writes", "--wait-for", "api", "--notifies", "mother")
+    assert done.code == 0, done.err
+    [found] = requests(shop)
+    assert (found["verb"], found["agent"]) == ("add", "doc_writer")
+    assert (found["spec"]["window"], found["spec"]["wait_for"]) == (5, ["api"])
+    assert taco("agent", "add", "web", "--role", "again").code == 1
+    assert taco("agent", "add", "x", "--role", "y", "--wait-for", "nobody").code == 2
+    assert taco("agent", "add", "x", "--role", "y", "--provider", "hal").code == 2
+    assert taco("agent", "add", "x").code == 2
+    assert requests(shop) == []

@@ -1,0 +1,135 @@
+"""`taco config`, `provider`, `doctor` and `completion`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from taco import doctor
+from tests.cli.conftest import Shop, taco
+
+
+@pytest.fixture
+def config_home(taco_home: Path) -> Path:
+    path = Path(os.environ["XDG_CONFIG_HOME"]) / "taco"
+    (path / "providers").mkdir(parents=True)
+    return path
+
+
+def test_config_names_every_source(config_home: Path) -> None:
+    (config_home / "config.toml").write_text("max_agents = 5\n")
+    found = taco("config", "--json", env={"TACO_ATTEMPTS": "2"}).json
+    assert found["max_agents"]["value"] == 5
+    assert found["max_agents"]["source"] == str(config_home / "config.toml")
+    assert (found["attempts"]["value"], found["attempts"]["source"]) == (2, "environment")
+    assert found["grace_s"]["source"] == "default"
+    assert taco("config", "max_agents").out == "5\n"
+    assert "max_agents" in taco("config").out
+    assert taco("config", "nothing").code == 5
+    assert "secret" not in taco("config", env={"TACO_REDIS_URL": "redis://:secret@host/0"}).out
+
+
+def test_a_bad_setting_is_a_usage_error(config_home: Path) -> None:
+    (config_home / "config.toml").write_text("max_agents = 0\n")
+    done = taco("config", "--json")
+    assert done.code == 2
+    assert done.json["error"]["code"] == "config"
+    assert "max_agents" in done.json["error"]["message"]
+
+
+def test_providers_are_listed_with_their_source(config_home: Path, tmp_path: Path) -> None:
+    (config_home / "providers" / "bad.toml").write_text('name = "bad"\n')
+    (tmp_path / ".taco" / "providers").mkdir(parents=True)
+    (tmp_path / ".taco" / "providers" / "theirs.toml").write_text('name = "theirs"\ncommand = ["sh"]\n')
+    found = {each["name"]: each for each in taco("provider", "--json", cwd=tmp_path).json}
+    assert {"claude", "demo", "shell", "bad", "theirs"} <= found.keys()
+    assert (found["demo"]["source"], found["demo"]["installed"]) == ("built in", True)
+    assert "command" in found["bad"]["note"]
+    assert (found["theirs"]["counts"], "not trusted" in found["theirs"]["note"]) == (False, True)
+    assert taco("provider", "show", "theirs", cwd=tmp_path).code == 5
+    assert taco("provider", "trust", str(tmp_path)).code == 0
+    assert taco("provider", "show", "theirs", "--json", cwd=tmp_path).json["command"] == ["sh"]
+    assert taco("provider", "trust", str(tmp_path), "--remove").code == 0
+    assert taco("provider", "show", "theirs", cwd=tmp_path).code == 5
+    assert taco("provider", "show", "hal").code == 5
+
+
+def test_a_provider_file_is_checked(config_home: Path, tmp_path: Path) -> None:
+    good, bad, screen = tmp_path / "good.toml", tmp_path / "bad.toml", tmp_path / "screen.ansi"
+    good.write_text('name = "good"\ncommand = ["x"]\n[screen]\ncomposer = "^> (?P<draft>.*)$"\n')
+    bad.write_text('name = "bad"\ncommand = ["x", "{colour}"]\n[screen]\nbusy = "("\n')
+    screen.write_text("hello\n> half a thou\n")
+    assert taco("provider", "check", str(good)).code == 0
+    found = taco("provider", "check", str(good), "--screen", str(screen), "--json").json
+    assert (found["valid"], found["screen"]["draft"]) == (True, "half a thou")
+    done = taco("provider", "check", str(bad))
+    assert (done.code, "unknown placeholder {colour}" in done.err, "screen.busy" in done.err) == (2, True, True)
+    assert taco("provider", "check", str(tmp_path / "none.toml")).code == 2
+
+
+def test_doctor_finds_a_healthy_session(shop: Shop) -> None:
+    done = taco("doctor", "--json", env={"LANG": "C.UTF-8"})
+    found = {each["name"]: each for each in done.json["checks"]}
+    assert done.code == 0, done.out
+    assert {"python", "tmux", "locale", "state", "settings", "redis", "provider demo", "session shop"} <= found.keys()
+    assert found["session shop"] | {"verdict": "ok"} == found["session shop"]
+    assert "private, pid" in found["redis"]["found"]
+
+
+def test_doctor_names_what_is_broken_and_how_to_mend_it(shop: Shop, config_home: Path) -> None:
+    (config_home / "config.toml").write_text("max_agents = 0\n")
+    (config_home / "providers" / "bad.toml").write_text('name = "bad"\n')
+    broken = shop.record.home / "sessions" / "broken" / "session.json"
+    broken.parent.mkdir()
+    broken.write_text("{")
+
+    async def silence(broker: object) -> None:
+        await broker.renew("test", 1, 0)  # type: ignore[attr-defined]
+
+    shop.do(silence)
+    done = taco("doctor", "--json", env={"PATH": "/no/such", "TACO_REDIS_SERVER": "", "LC_ALL": "C"})
+    assert done.code == 1
+    bad = {each["name"]: each for each in done.json["checks"] if each["verdict"] == "bad"}
+    assert {"tmux", "settings", "provider bad", "session broken", "session shop"} <= bad.keys()
+    assert all(each["mend"] for each in bad.values())
+    assert "session broken" in taco("doctor").out
+
+
+@pytest.mark.parametrize(
+    ("version", "versions", "is_tested"),
+    [
+        ("2.1.197", "2.1", True),
+        ("2.10.0", "2.1", False),
+        ("2.1", "2.1", True),
+        ("3.0", "2.1, 3", True),
+        ("1", "", False),
+    ],
+)
+def test_a_release_is_tested_when_it_begins_like_one(version: str, versions: str, is_tested: bool) -> None:
+    assert doctor.tested(version, versions) is is_tested
+
+
+def test_bash_completes_commands_agents_and_sessions(shop: Shop, require: Callable[..., Path]) -> None:
+    bash = require("bash")
+
+    def complete(line: str) -> list[str]:
+        done = taco(
+            env={"_TACO_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+        )
+        return [each.partition(",")[2] for each in done.out.splitlines()]
+
+    assert "status" in complete("taco st")
+    assert complete("taco send a") == ["api"]
+    assert complete("taco status --session s") == ["shop"]
+    script = taco("completion", "bash").out
+    checked = subprocess.run([str(bash), "-n"], input=script, text=True, capture_output=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_complete_too(shell: str) -> None:
+    assert "_TACO_COMPLETE" in taco("completion", shell).out

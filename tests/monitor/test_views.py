@@ -1,0 +1,176 @@
+"""What the parts of the monitor say, as pure functions of what is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from taco.models import Agent, AgentQueue, AgentState, AgentStatus, Ask, Event, EventType, Level
+from taco.monitor.activity import KEPT, EventLog, activity_lines
+from taco.monitor.alerts import Trouble, alert_lines, last_line
+from taco.monitor.feed import BURST_S, LONGEST_RETRY_S, LOOK_S, pause, retry_delay
+from taco.monitor.lines import Line
+from taco.monitor.source import Snapshot
+from taco.monitor.team import Rows, count, look, note
+from tests.monitor.data import AGENTS, EVENTS, NOW, RUNNING, command, happened, stamp
+
+
+def words(line: Line) -> str:
+    """A line's text."""
+    return "".join(span.text for span in (*line.spans, *line.right))
+
+
+def agent(level: Level, status: AgentStatus = AgentStatus.RUNNING, detail: str = "", **more: object) -> Agent:
+    return Agent(3, "a", status=status, state=AgentState(level, detail), **more)
+
+
+@pytest.mark.parametrize(
+    ("seen", "mark", "word"),
+    [
+        (agent(Level.BUSY), "●", "busy"),
+        (agent(Level.IDLE), "○", "idle"),
+        (agent(Level.IDLE, AgentStatus.DONE), "✓", "done"),
+        (agent(Level.WAITING, AgentStatus.DONE, "permission"), "!", "permission"),
+        (agent(Level.WAITING), "!", "waiting"),
+        (agent(Level.WAITING, AgentStatus.STOPPED, "permission"), "■", "stopped"),
+        (agent(Level.EXITED, AgentStatus.DONE, "0"), "✓", "done"),
+        (agent(Level.EXITED, detail="137"), "✗", "exited (137)"),
+        (agent(Level.LOST), "✗", "lost"),
+        (agent(Level.BUSY, AgentStatus.FAILED), "✗", "failed"),
+        (agent(Level.LIMITED, detail="15:00"), "◔", "limited 15:00"),
+        (agent(Level.IDLE, paused=True), "‖", "paused"),
+        (agent(Level.UNKNOWN, AgentStatus.PLANNED), "◌", "planned"),
+        (agent(Level.STARTING, AgentStatus.STARTING), "◌", "starting"),
+        (agent(Level.UNKNOWN), "·", "unknown"),
+    ],
+)
+def test_what_matters_most_of_an_agent(seen: Agent, mark: str, word: str) -> None:
+    assert look(seen)[:2] == (mark, word)
+
+
+def test_every_agent_counts_once_and_mother_not() -> None:
+    team = count(RUNNING)
+    assert team.active + team.waiting + team.failed + team.planned + team.done + team.stopped == len(AGENTS) - 1
+
+
+@pytest.mark.parametrize(
+    ("seen", "queue", "question", "said"),
+    [
+        (agent(Level.BUSY), AgentQueue(hold="draft"), "which?", "asks: which?"),
+        (agent(Level.BUSY), AgentQueue(hold="draft"), "", "hold: draft"),
+        (agent(Level.BUSY, hold="dialog"), AgentQueue(), "", "hold: dialog"),
+        (agent(Level.IDLE, AgentStatus.FAILED, failed="no disk"), AgentQueue(), "", "no disk"),
+        (agent(Level.IDLE, AgentStatus.DONE, done="it works"), AgentQueue(), "", "it works"),
+        (agent(Level.UNKNOWN, AgentStatus.PLANNED, wait_for=("b", "c")), AgentQueue(), "", "waits for b, c"),
+        (agent(Level.UNKNOWN, AgentStatus.PLANNED), AgentQueue(), "", "waits for its turn"),
+        (agent(Level.IDLE), AgentQueue(), "", ""),
+    ],
+)
+def test_why_an_agent_stands_where_it_does(seen: Agent, queue: AgentQueue, question: str, said: str) -> None:
+    assert note(seen, queue, question).text == said
+
+
+def test_rows_that_look_the_same_are_the_same() -> None:
+    rows = Rows()
+    first = rows.make(RUNNING, NOW, 80)
+    waits = {name: replace(queue, oldest_wait_s=99.0) for name, queue in RUNNING.queues.items()}
+    again = rows.make(replace(RUNNING, queues=waits), NOW + 1, 80)
+    assert all(one is other for one, other in zip(first, again, strict=True))
+    assert rows.make(RUNNING, NOW, 120)[0] is not first[0]
+
+
+def test_a_message_is_one_line_with_its_newest_state() -> None:
+    lines = [words(line) for line in activity_lines(EVENTS, 50)]
+    assert sum("API spec shared" in line for line in lines) == 2
+    assert lines[0].startswith(" 12:34:57 → person → database_dev  please add an index")
+    assert any("‖ frontend_dev → backend_dev  Which port do you listen on?  waiting: permission" in it for it in lines)
+    assert not any("agent.state" in line or "limited(15:00)" in line for line in lines)
+
+
+def test_a_message_whose_beginning_is_forgotten_still_has_a_line() -> None:
+    dead = replace(command(1, EventType.COMMAND_DEAD, "c9", "a", "b", "the pane is gone"), data={"sender": "a"})
+    assert words(activity_lines([dead], 5)[0]).strip().endswith("✗ a → b  the pane is gone")
+
+
+def test_debugging_is_no_activity_unless_it_moves_a_message() -> None:
+    noise = happened(1, EventType.TMUX_FAILED, "a", "noise", level="debug")
+    held = replace(command(1, EventType.COMMAND_HELD, "c1", "a", "b", "draft"), level="debug")
+    assert len(activity_lines([noise, held], 5)) == 1
+
+
+def test_the_log_keeps_each_event_once_in_order_and_forgets() -> None:
+    log = EventLog()
+    log.add(EVENTS[3:])
+    log.add(EVENTS)
+    assert [event.ts for event in log] == sorted(event.ts for event in EVENTS)
+    assert len(log) == len(EVENTS)
+    log.add(Event(EventType.AGENT_STATE, "s", ts=stamp(-at), content=str(at)) for at in range(2 * KEPT))
+    assert len(log) == KEPT
+    assert log.latest(1)[0].content == str(2 * KEPT - 1)
+
+
+def test_nothing_wrong_no_bars() -> None:
+    assert alert_lines(Snapshot("s", started_at=stamp(1)), Trouble(), NOW, 4) == []
+
+
+@pytest.mark.parametrize(
+    ("age_s", "started_s", "status", "said"),
+    [
+        (9.0, 100, "running", ""),
+        (11.0, 100, "running", "✗ the executor is gone for 10s, messages wait (window 2)"),
+        (None, 5, "running", ""),
+        (None, 60, "running", "✗ the executor has not shown up, messages wait (window 2)"),
+        (500.0, 900, "stopped", ""),
+    ],
+)
+def test_the_executor_is_missed(age_s: float | None, started_s: float, status: str, said: str) -> None:
+    snapshot = Snapshot("s", status=status, started_at=stamp(started_s), executor_age_s=age_s)
+    assert "".join(words(line) for line in alert_lines(snapshot, Trouble(), NOW, 4)).strip() == said
+
+
+def test_without_redis_the_executor_is_not_blamed() -> None:
+    bars = alert_lines(replace(RUNNING, executor_age_s=99.0), Trouble(redis="gone"), NOW, 9)
+    assert [words(bar).split()[1] for bar in bars] == ["Redis", "backend_dev", "frontend_dev"]
+
+
+def test_the_answer_stands_beside_the_question_however_long() -> None:
+    asks = (Ask("q1", "a", "why " * 100, stamp(1)),)
+    bar = alert_lines(replace(RUNNING, agents=(), asks=asks), Trouble(), NOW, 4)[0]
+    text = "".join(span.text for span in bar.fit(80))
+    assert text.startswith(" ? a asks: why why")
+    assert text.endswith('… → taco answer q1 "…" ')
+
+
+def only_bar(spec: dict[str, str]) -> str:
+    bars = alert_lines(replace(RUNNING, spec=spec, agents=(), asks=()), Trouble(), NOW, 4)
+    return "".join(map(words, bars))
+
+
+def test_an_invalid_plan_has_a_bar() -> None:
+    spec = {"status": "invalid", "errors": '["agents[2].wait_for[0]: nobody is called x"]', "tries": "2"}
+    assert "mother's plan is not valid (try 2): agents[2].wait_for[0]: nobody" in only_bar(spec)
+
+
+def test_a_mother_who_takes_long_has_a_bar() -> None:
+    assert "mother has not proposed a team yet" in only_bar({"status": "waiting", "late": "1"})
+    assert only_bar({"status": "running", "late": "1"}) == ""
+
+
+def test_a_traceback_is_told_by_its_ends() -> None:
+    assert last_line("died\nTraceback:\n  File x\nKeyError: 1\n\n") == "died … KeyError: 1"
+    assert last_line("one") == "one"
+    assert last_line(" \n") == ""
+
+
+def test_looks_are_rarer_when_they_cost_more() -> None:
+    assert pause(0.0) == BURST_S
+    assert BURST_S < pause(0.01) < LOOK_S
+    assert pause(5.0) == LOOK_S
+
+
+def test_retries_slow_down() -> None:
+    delays = [retry_delay(failures) for failures in range(1, 60)]
+    assert delays == sorted(delays)
+    assert delays[0] <= 1
+    assert delays[-1] == LONGEST_RETRY_S

@@ -1,0 +1,1 @@
+"""What several tests need: waiting, real tmux, processes, and the program itself."""

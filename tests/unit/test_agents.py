@@ -1,0 +1,66 @@
+"""What an agent's process is given, without starting one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from taco.agents import Agents, Ground, write_command
+from taco.brief import agent_values
+from taco.models import Agent
+from taco.provider import Provider
+from taco.tmux.commands import CommandPipe
+
+PROVIDER = Provider(name="p", command=("p",), env={"COLOUR": "none"}, yolo_root_env={"SANDBOX": "1"})
+
+
+def ground(tmp_path: Path, *, yolo: bool = False) -> Ground:
+    directory = tmp_path / "sessions" / "s"
+    directory.mkdir(parents=True, exist_ok=True)
+    environ = {"PATH": "/usr/bin:/bin", "SECRET": "x", "TACO_AGENT": "somebody else"}
+    return Ground("s", directory, tmp_path, environ, tmp_path, "unix:///r", yolo)
+
+
+def test_an_agent_finds_taco_first_but_not_tacos_python(tmp_path: Path) -> None:
+    found = ground(tmp_path)
+    write_command(found.bin)
+    environ = Agents(found, CommandPipe("none"), lambda: 0.0).environment(Agent(3, "api"), PROVIDER)
+    assert environ["PATH"] == f"{found.bin}{os.pathsep}/usr/bin:/bin"
+    assert [each.name for each in found.bin.iterdir()] == ["taco"]
+    done = subprocess.run(["taco", "--version"], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("taco ")
+
+
+def test_an_agents_environment_says_who_it_is(tmp_path: Path) -> None:
+    environ = Agents(ground(tmp_path), CommandPipe("none"), lambda: 0.0).environment(
+        Agent(3, "api", workspace="w"), PROVIDER
+    )
+    assert (environ["TACO_AGENT"], environ["TACO_SESSION"], environ["COLOUR"]) == ("api", "s", "none")
+    assert environ["TACO_OUTBOX"] == str(tmp_path / "w" / ".taco" / "outbox" / "s" / "api")
+    assert environ["SECRET"] == "x"
+    assert "SANDBOX" not in environ
+
+
+def test_what_root_needs_comes_with_yolo_only(tmp_path: Path) -> None:
+    environ = Agents(ground(tmp_path, yolo=True), CommandPipe("none"), lambda: 0.0).environment(
+        Agent(3, "api"), PROVIDER
+    )
+    assert ("SANDBOX" in environ) == (os.geteuid() == 0)
+
+
+def test_a_brief_that_is_too_long_for_a_word_is_read_from_its_file(tmp_path: Path) -> None:
+    agents = Agents(ground(tmp_path), CommandPipe("none"), lambda: 0.0)
+    provider = PROVIDER.model_copy(update={"first_prompt": "argument"})
+    assert agents._argv(Agent(3, "api"), provider, "short", resume=False)[-1] == "short"
+    word = agents._argv(Agent(3, "api"), provider, "ü" * 100_000, resume=False)[-1]
+    path = tmp_path / "sessions" / "s" / "briefs" / "api.md"
+    assert word == f"Read your brief in {path} first."
+    assert path.read_text() == "ü" * 100_000
+
+
+def test_a_long_result_is_cut_in_the_brief() -> None:
+    api, web = Agent(3, "api", done="x" * 9_000), Agent(4, "web", wait_for=("api",))
+    values = agent_values(web, [api, web], {"api": api.done}, project_dir="/p", prompt="p")
+    assert 4_000 < len(values["results"]) < 4_200
+    assert "taco inbox" in values["results"]

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from taco.config import Config, Layer, from_environment, merge
+from taco.errors import ConfigError
+
+
+def test_without_layers_everything_is_a_default() -> None:
+    config, sources = merge([])
+    assert config == Config()
+    assert set(sources.values()) == {"default"}
+
+
+def test_a_later_layer_wins_and_is_named() -> None:
+    user = Layer("config.toml", {"max_agents": 5, "provider": "demo"})
+    config, sources = merge([user, Layer("flag", {"max_agents": 7})])
+    assert (config.max_agents, config.provider) == (7, "demo")
+    assert (sources["max_agents"], sources["provider"], sources["model"]) == ("flag", "config.toml", "default")
+
+
+def test_an_unknown_setting_names_its_source() -> None:
+    with pytest.raises(ConfigError, match=r"config\.toml: unknown setting 'max_agnets'"):
+        merge([Layer("config.toml", {"max_agnets": 5})])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("max_agents", 0), ("max_agents", "many"), ("grace_s", -1), ("attempts", 11), ("provider", [])]
+)
+def test_a_bad_value_names_source_key_and_value(key: str, value: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        merge([Layer("config.toml", {key: value})])
+    assert caught.value.message.startswith(f"config.toml: {key}: ")
+    assert repr(value) in caught.value.message
+
+
+def test_the_environment_is_a_layer() -> None:
+    layer = from_environment({"TACO_MAX_AGENTS": "5", "TACO_MODEL": "", "TACO_HOME": "/x", "MAX_AGENTS": "6"})
+    assert layer.values == {"max_agents": "5"}
+    assert merge([layer])[0].max_agents == 5
