@@ -1,0 +1,119 @@
+"""People who come and go: terminals of two sizes are attached while messages go on, and nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.program import TACO
+from tests.support.sessions import Session, a_house
+from tests.support.terminal import DETACH, Terminal
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.xdist_group("attach")  # one process: its tests share sessions
+
+SIZES = [(80, 24), (200, 50)]
+LONG = "a message that is wrapped on a narrow terminal " * 6
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    with a_house() as house:
+        yield house.start_idle("pair", "api", "web")
+
+
+def person(session: Session, columns: int, rows: int) -> Terminal:
+    return Terminal([str(TACO), "attach", session.name], session.house.environ(), session.house.project, columns, rows)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_attaching_and_detaching_changes_nothing(session: Session, size: tuple[int, int]) -> None:
+    before = {each["name"]: (each["pid"], each["pane"], each["window"]) for each in session.agents()}
+    windows, heard = session.windows(), len(session.submitted("api"))
+    terminal = person(session, *size)
+    try:
+        wait_for(lambda: session.pane(0, "#{session_attached} #{window_width}") == f"1 {size[0]}")
+        assert session.send("api", f"seen by {size[0]} {LONG}")
+        terminal.press(DETACH)
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    wait_for(lambda: session.pane(0, "#{session_attached}") == "0")
+    assert session.send("api", f"alone after {size[0]} {LONG}")
+    assert session.submitted("api")[heard:] == [
+        f"[person → api]: seen by {size[0]} {LONG}".rstrip(),
+        f"[person → api]: alone after {size[0]} {LONG}".rstrip(),
+    ]
+    assert {each["name"]: (each["pid"], each["pane"], each["window"]) for each in session.agents()} == before
+    assert session.windows() == windows
+
+
+def test_messages_go_on_while_terminals_come_go_and_change_size(session: Session) -> None:
+    heard = len(session.submitted("web"))
+    for number in range(24):
+        session.taco("send", "web", f"{number} {LONG}")
+    terminals = []
+    try:
+        for size in SIZES:
+            terminals.append(person(session, *size))
+            terminals[-1].shows("pair")
+            terminals[-1].resize(100, 30)
+        assert wait_for(lambda: len(session.submitted("web")) >= heard + 12, 60)
+        for terminal in terminals:
+            terminal.press(DETACH)
+            assert terminal.wait() == 0
+        wait_for(lambda: len(session.submitted("web")) >= heard + 24, 60, session.describe)
+    finally:
+        for terminal in terminals:
+            terminal.close()
+    expected = [f"[person → web]: {number} {LONG}".rstrip() for number in range(24)]
+    assert session.submitted("web")[heard:] == expected
+    session.wait(lambda team: not any(each["queue_depth"] for each in team))
+    assert session.status()["queue"]["unconfirmed"] == 0
+
+
+def test_a_draft_of_the_person_is_neither_sent_nor_mixed_with_a_message(session: Session) -> None:
+    terminal = person(session, 120, 40)
+    try:
+        wait_for(lambda: session.pane(0, "#{session_attached}") == "1")
+        session.house.tmux.run("select-window", "-t", f"={session.name}:3")
+        terminal.press("not yet finish")
+        session.shows(3, "> not yet finish")
+        sent = session.json("send", "api", "are you free?")["id"]
+        hold = wait_for(lambda: session.json("queue", "show", sent)["hold"])
+        assert "draft" in hold
+        terminal.press("ed\r")
+        assert session.received("api", text="are you free?") == "[person → api]: are you free?"
+        assert session.submitted("api")[-2:] == ["not yet finished", "[person → api]: are you free?"]
+    finally:
+        terminal.close()
+
+
+def test_starting_in_a_terminal_goes_to_the_session(session: Session) -> None:
+    house = session.house
+    words = [str(TACO), "start", "--provider", "idler", "--session", "seen", "say nothing"]
+    terminal = Terminal(words, house.environ(), house.project, 120, 40)
+    try:
+        terminal.shows("demo agent: scripted")
+        terminal.press(DETACH)
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    assert {each["session"] for each in house.json("ls")} == {"pair", "seen"}
+    house.taco("stop", "seen", "--grace", "1")
+
+
+def test_inside_the_same_tmux_a_client_is_switched(session: Session) -> None:
+    tmux = session.house.tmux
+    tmux.start()
+    pane = tmux.pane("sh")
+    client = Terminal(["tmux", "-L", tmux.socket, "attach", "-t", "keeper"], session.house.environ(), tmux.conf.parent)
+    try:
+        wait_for(lambda: tmux.show("keeper:", "#{session_attached}") == "1")
+        tmux.run("send-keys", "-t", pane, f"{TACO} attach pair", "Enter")
+        wait_for(lambda: session.pane(0, "#{session_attached}") == "1", what=lambda: tmux.screen(pane))
+    finally:
+        client.close()
+    tmux.run("kill-session", "-t", "=keeper")
+    assert session.status()["status"] == "running"

@@ -1,0 +1,212 @@
+"""`taco start`: every option, what it asks, what it refuses, and that a failed start leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.program import TACO
+from tests.support.sessions import IDLER, House, Session, a_house
+from tests.support.terminal import DETACH, Terminal
+from tests.support.tmux import Tmux, new_socket
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.xdist_group("start")  # one process: its tests share sessions
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with a_house() as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def session(house: House) -> Session:
+    """One that runs all the time, so that Redis and tmux are there."""
+    return house.start_idle("first", "api", options=["--yolo", "--model", "gpt-0", "--no-mother"])
+
+
+@pytest.fixture
+def fresh() -> Iterator[House]:
+    """A person who has never started anything."""
+    with a_house() as house:
+        yield house
+
+
+def nothing_is_left(house: House) -> bool:
+    """No tmux session, no directory, no Redis."""
+    sessions = house.home / "sessions"
+    directories = [path for path in sessions.iterdir() if path.is_dir()] if sessions.exists() else []
+    return not house.running() and not house.tmux.pids() and not directories and house.json("ls") == []
+
+
+def end(house: House, name: str) -> None:
+    house.taco("stop", name, "--grace", "0.5")
+
+
+def test_no_mother_is_a_shell_in_window_0(session: Session) -> None:
+    assert [each["name"] for each in session.agents()] == ["api"]
+    assert session.windows() == {0: "mother", 1: "monitor", 2: "executor", 3: "api"}
+    session.house.tmux.run("send-keys", "-t", "=first:0", "echo $((6*7))", "Enter")
+    session.shows(0, "42")
+    session.send("api", "!done without anybody above me")
+    assert session.wait_agent("api", status="done")
+
+
+def test_yolo_is_said_and_shown(house: House, session: Session) -> None:
+    words = [str(TACO), "start", "--yolo", "--provider", IDLER, "--session", "first", "again"]
+    terminal = Terminal(words, house.environ(), house.project)
+    try:
+        terminal.shows("\x1b[1;31mYOLO: agents will not ask before they do something\x1b[0m")
+        assert terminal.wait() == 1  # the name is taken
+    finally:
+        terminal.close()
+    session.shows(1, "YOLO: agents do not ask")
+    assert session.json("agent", "show", "api")["yolo"] is True
+
+
+def test_an_option_that_the_provider_does_not_take_is_told(session: Session) -> None:
+    wait_for(lambda: any("model" in each["content"] for each in session.events("agent.state")), what=session.describe)
+
+
+def test_the_prompt_is_asked_for(house: House, session: Session) -> None:
+    terminal = Terminal([str(TACO), "start", "--provider", IDLER], house.environ(), house.project)
+    try:
+        terminal.shows("What do you want built?")
+        terminal.press("a small shop\rwith a till\r\r")
+        terminal.shows("demo agent: scripted")
+        terminal.press(DETACH)
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    found = Session(house, "a-small-shop-with-a-till", house.root).status()
+    assert found["prompt"] == "a small shop\nwith a till"
+    assert found["project_dir"] == str(house.project)
+    end(house, found["session"])
+
+
+def test_the_prompt_comes_from_standard_input_and_the_project_from_dir(house: House, session: Session) -> None:
+    (house.root / "elsewhere").mkdir()
+    words = ("-", "--provider", IDLER, "-d", "--dir", "../elsewhere", "--socket", house.tmux.socket)
+    made = house.json("start", *words, input="Böse Überraschung!\nmehr\n", TACO_TMUX_SOCKET="")
+    assert made["session"] == "bose-uberraschung-mehr"
+    found = Session(house, made["session"], house.root).status()
+    assert found["prompt"] == "Böse Überraschung!\nmehr"
+    assert found["project_dir"] == str(house.root / "elsewhere")
+    assert found["tmux"]["socket"].endswith(house.tmux.socket)
+    end(house, made["session"])
+
+
+def test_another_tmux_server(house: House, session: Session) -> None:
+    other = Tmux(new_socket(), house.tmux.conf)
+    try:
+        house.taco("start", "elsewhere", "--provider", IDLER, "-d", "--session", "far", "--socket", other.socket)
+        assert other.run("list-sessions", "-F", "#{session_name}") == "far"
+        running = {each["session"] for each in house.json("ls") if each["status"] == "running"}
+        assert running == {"first", "far"}
+        end(house, "far")
+    finally:
+        other.close()
+
+
+def test_trust_is_noted_where_the_agent_cli_looks(house: House, session: Session) -> None:
+    program = house.root / "bin" / "claude"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexec taco demo-agent --idle\n")
+    program.chmod(0o755)
+    options = ("--provider", "claude", "--trust", "-d", "--session", "trusting")
+    house.taco("start", "trust me", *options, PATH=f"{program.parent}:{os.environ['PATH']}")
+    noted = json.loads((house.root / "u" / ".claude.json").read_text())
+    assert noted["projects"][str(house.project)]["hasTrustDialogAccepted"] is True
+    end(house, "trusting")
+
+
+# name -> the call, its exit code, and what its one line must say
+REFUSED = {
+    "no prompt": (["start", "-d"], 2, ["there is no prompt", 'taco start "build me X"']),
+    "a blank prompt": (["start", "  ", "-d"], 2, ["there is no prompt"]),
+    "a bad name": (["start", "x", "--session", "Not A Name"], 2, ["'Not A Name' is not a session name", "a-z, 0-9"]),
+    "an unknown provider": (["start", "x", "--provider", "gtp"], 5, ["no provider 'gtp'", "providers: "]),
+    "a provider that is not installed": (
+        ["start", "x", "--provider", "ghost"],
+        1,
+        ["'no-such-program' is not installed", "--provider"],
+    ),
+    "no such directory": (["start", "x", "--dir", "/no/such"], 2, ["/no/such is not a directory", "--dir"]),
+    "no such spec": (["start", "--spec", "no.json"], 5, ["no.json: No such file", "taco spec check"]),
+    "a spec with an error": (["start", "--spec", "{bad}"], 2, ["nobody is named 'nobody'"]),
+    "a team that is too large": (["start", "--spec", "{two}", "--max-agents", "1"], 2, ["2 agents, at most 1"]),
+    "a running session": (["start", "x", "--session", "first"], 1, ["taco attach first", "--session NAME"]),
+    "a stopped session": (["start", "x", "--session", "old"], 1, ["taco resume old", "--session NAME"]),
+    "somebody else's tmux session": (["start", "x", "--session", "keeper"], 1, ["not TACO's", "--session NAME"]),
+}
+
+
+@pytest.fixture(scope="module")
+def crowded(house: House, session: Session) -> House:
+    """With a stopped session, a tmux session of the person's own, and a provider without its program."""
+    house.taco("start", "x", "--provider", IDLER, "-d", "--session", "old")
+    end(house, "old")
+    house.tmux.start()
+    house.provider("ghost", ["no-such-program", "{agent}"])
+    house.spec("bad", {"name": "api", "wait_for": ["nobody"]})
+    house.spec("two", "api", "web")
+    return house
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_what_cannot_work_is_refused_in_one_line(crowded: House, case: tuple[list[str], int, list[str]]) -> None:
+    words, code, said = case
+    files = {"{bad}": str(crowded.root / "bad.json"), "{two}": str(crowded.root / "two.json")}
+    words = [files.get(word, word) for word in words]
+    if "--provider" not in words:
+        words += ["--provider", IDLER]
+    before = crowded.json("ls"), crowded.tmux.run("list-sessions")
+    done = crowded.taco(*words, check=False)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert (done.returncode, len(lines), "Traceback" in done.stderr, done.stdout) == (code, 1, False, ""), done.stderr
+    assert all(part in lines[0] for part in said), lines[0]
+    assert (crowded.json("ls"), crowded.tmux.run("list-sessions")) == before
+
+
+def test_a_start_that_fails_half_way_leaves_nothing(fresh: House) -> None:
+    fresh.tmux.conf.write_text("set-hook -g session-created 'kill-session -t doomed'\n")
+    done = fresh.taco("start", "x", "--provider", IDLER, "--session", "doomed", "-d", check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "taking down what was started" in done.stderr
+    assert nothing_is_left(fresh)
+
+
+def test_a_start_that_is_interrupted_leaves_nothing(fresh: House) -> None:
+    words = [str(TACO), "start", "x", "--provider", IDLER, "--session", "regretted", "-d"]
+    running = subprocess.Popen(words, env=fresh.environ(), cwd=fresh.project, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "windows 0 to 2" in line:
+            running.send_signal(signal.SIGINT)
+    assert running.wait(20) == 130
+    running.stderr.close()
+    assert nothing_is_left(fresh)
+
+
+def test_of_two_starts_with_one_name_one_wins(fresh: House) -> None:
+    words = [str(TACO), "start", "x", "--provider", IDLER, "--session", "twin", "-d"]
+    runs = [
+        subprocess.Popen(
+            words, env=fresh.environ(), cwd=fresh.project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [run.communicate(timeout=60)[1] for run in runs]
+    assert sorted(run.returncode for run in runs) == [0, 1], said
+    loser = next(text for run, text in zip(runs, said, strict=True) if run.returncode)
+    assert loser.count("error:") == 1
+    assert "taco attach twin" in loser
+    assert Session(fresh, "twin", fresh.root / "l" / "{agent}.jsonl").send("mother", "alone after all")
+    end(fresh, "twin")

@@ -1,0 +1,204 @@
+"""The run of a session: who may deliver, what it says of itself, and that it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taco import orchestrator, redis_server
+from taco.broker import Broker
+from taco.models import Event, EventType
+from taco.orchestrator.journal import Journal
+from taco.paths import SessionRecord
+from tests.support.paths import ROOT
+from tests.support.tmux import KEEPER, Tmux
+from tests.support.waiting import wait_for_async
+
+
+@pytest.fixture
+def record(taco_home: Path, short_tmp: Path, tmux: Tmux) -> Iterator[SessionRecord]:
+    """A session without agents, whose tmux session is the keeper; Redis runs, nothing delivers."""
+    server = redis_server.ensure(taco_home)
+    record = SessionRecord(
+        KEEPER, taco_home, "running", short_tmp, tmux_socket=tmux.socket, redis_url=server.url, redis_private=True
+    )
+    record.save()
+    (record.directory / "environment.json").write_text("{}")
+    yield record
+    redis_server.stop(taco_home)
+
+
+@pytest.fixture
+async def broker(record: SessionRecord) -> AsyncIterator[Broker]:
+    broker = await Broker.connect(record.redis_url, record.name)
+    await broker.put_session({"status": "starting"})
+    yield broker
+    await broker.close()
+
+
+class Running:
+    """An executor that runs in this process, until the block ends."""
+
+    def __init__(self, record: SessionRecord) -> None:
+        self.stop = asyncio.Event()
+        self.journal = Journal(record.directory / "log.jsonl")
+        self.journal.configure()
+        self.task = asyncio.create_task(orchestrator._serve(record, self.journal, self.stop))
+
+    async def __aenter__(self) -> Running:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop.set()
+        await asyncio.wait([self.task], timeout=20)
+        self.journal.close()
+
+
+async def kinds(broker: Broker) -> list[str]:
+    return [str(each.type) for each in await broker.events()]
+
+
+async def heard(broker: Broker, kind: EventType) -> None:
+    async def there() -> bool:
+        return kind in await kinds(broker)
+
+    await wait_for_async(there, what=kind)
+
+
+async def test_one_that_is_ended_while_another_delivers_changes_nothing(
+    record: SessionRecord, broker: Broker, tmux: Tmux
+) -> None:
+    async with Running(record) as first:
+        await heard(broker, EventType.EXECUTOR_STARTED)
+        fence, fields, said = _fence(tmux), await broker.session_fields(), await kinds(broker)
+        async with Running(record) as second:
+            second.stop.set()
+            assert await second.task == 0
+        assert (_fence(tmux), await broker.session_fields(), await kinds(broker)) == (fence, fields, said)
+        assert not first.task.done()
+
+
+def _fence(tmux: Tmux) -> str:
+    return tmux.run("show-options", "-qv", "-t", KEEPER, orchestrator.FENCE).strip()
+
+
+async def test_the_holder_of_the_lease_takes_the_panes_back(record: SessionRecord, broker: Broker, tmux: Tmux) -> None:
+    async with Running(record):
+        await heard(broker, EventType.EXECUTOR_STARTED)
+        fence = _fence(tmux)
+        tmux.run("set-option", "-t", KEEPER, orchestrator.FENCE, "another")
+        await wait_for_async(lambda: _fence(tmux) == fence, what="the panes")
+
+
+async def test_a_session_says_when_it_starts_and_stops(record: SessionRecord, broker: Broker) -> None:
+    async with Running(record):
+        await heard(broker, EventType.EXECUTOR_STARTED)
+    async with Running(record):
+        await wait_for_async(lambda: _count(broker, EventType.EXECUTOR_STARTED, 2))
+        record.changed(status="stopping").save()
+    said = [each for each in await kinds(broker) if each.startswith(("session.", "executor."))]
+    assert said == [
+        "session.started",
+        "executor.started",
+        "executor.stopped",
+        "executor.started",
+        "session.stopping",
+        "executor.stopped",
+    ]
+
+
+async def _count(broker: Broker, kind: EventType, count: int) -> bool:
+    return (await kinds(broker)).count(kind) == count
+
+
+async def test_redis_that_comes_back_is_told_and_heard_again(record: SessionRecord, broker: Broker) -> None:
+    async with Running(record) as running:
+        await heard(broker, EventType.EXECUTOR_STARTED)
+        redis_server.stop(record.home)  # it is started again by who misses it
+        await wait_for_async(lambda: "redis.back" in _log(record), what="redis.back")
+        await broker.emit(Event(EventType.PERSON_MESSAGE, record.name, content="after it"))
+        await wait_for_async(lambda: _again(broker, record), what="a live event")
+        assert not running.task.done()
+
+
+async def _again(broker: Broker, record: SessionRecord) -> bool:
+    await broker.emit(Event(EventType.PERSON_MESSAGE, record.name, content="after it"))
+    return "after it" in _log(record)
+
+
+def _log(record: SessionRecord) -> str:
+    return (record.directory / "log.jsonl").read_text()
+
+
+async def test_an_event_that_is_none_is_passed_over(record: SessionRecord, broker: Broker) -> None:
+    async with Running(record) as running:
+        await heard(broker, EventType.EXECUTOR_STARTED)
+        for junk in ("", "[1]", "{}", '{"type": "nothing.known"}', "[" * 100_000):
+            await broker._run("PUBLISH", broker.keys.live, junk)
+        await wait_for_async(lambda: _again(broker, record), what="the next event")
+        assert not running.task.done()
+        assert "watch.failed" not in _log(record)
+
+
+async def test_without_watches_it_tries_again_more_and_more_rarely(
+    record: SessionRecord, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests = []
+    tried = asyncio.Event()
+
+    def fail(*_: Any) -> Any:
+        raise OSError("OS file watch limit reached")
+
+    async def pause(_: asyncio.Event, most_s: float) -> None:
+        rests.append(most_s)
+        if len(rests) == 8:
+            tried.set()
+            await asyncio.Future[None]()
+
+    monkeypatch.setattr(orchestrator, "changes", fail)
+    monkeypatch.setattr(orchestrator, "_pause", pause)
+    async with Running(record) as running:
+        await asyncio.wait_for(tried.wait(), 20)
+        assert not running.task.done()
+    assert rests == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert "redis.failed" not in _log(record)
+    assert "OS file watch limit reached" in _log(record)
+
+
+STUCK = """
+import sys, threading
+from taco import orchestrator
+orchestrator.END_S = 1.0
+class Stuck(orchestrator.Executor):
+    async def close(self):
+        while True:
+            try:
+                await orchestrator.asyncio.sleep(60)
+            except orchestrator.asyncio.CancelledError:
+                pass
+orchestrator.Executor = Stuck
+sys.exit(orchestrator.run(sys.argv[1]))
+"""
+
+
+async def test_one_that_hangs_at_its_end_is_gone_soon(record: SessionRecord, broker: Broker) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK, record.name],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        await heard(broker, EventType.EXECUTOR_STARTED)
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 20) == 1
+        assert "executor.stuck" in _log(record)
+    finally:
+        process.kill()
+        process.wait()
