@@ -106,9 +106,10 @@ def test_a_message_to_one_that_ended_is_held_until_it_is_back(crew: Session) -> 
     crew.send("reader", "before")
     crew.taco("send", "reader", "!exit 0")
     crew.wait_agent("reader", state="exited(0)")
-    done = crew.taco("send", "reader", "ls", "--wait", "1", check=False)
-    assert done.returncode == 3
-    assert "exited" in done.stderr
+    waits = crew.json("send", "reader", "ls")["id"]
+    wait_for(lambda: "exited" in (crew.json("queue", "show", waits)["hold"] or ""), what=crew.describe)
+    again = crew.taco("send", "reader", "ls", "--id", waits, "--wait", "1", check=False)
+    assert (again.returncode, "exited" in again.stderr) == (3, True)
     assert "exited" in crew.agent("reader")["hold"]
     crew.taco("agent", "restart", "reader")
     assert crew.received("reader", text="]: ls") == "[person → reader]: ls"
