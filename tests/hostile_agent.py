@@ -56,6 +56,7 @@ OPTIONS: tuple[tuple[str, Callable[[str], object], object, str], ...] = (
     ("start-s", float, 0.0, "before the composer is drawn"),
     ("deaf-s", float, 0.0, "input that comes this long after the composer was drawn is lost"),
     ("swallow", float, 0.0, "share of Enters that are ignored"),
+    ("swallow-at", numbers, frozenset(), "numbers of messages (from 1) of which every Enter is ignored"),
     ("swallow-most", int, 0, "of them in a row at most; 0: no limit"),
     ("fast-enter-ms", float, 0.0, "an Enter this soon after text is a line break"),
     ("paste-lag-ms", span, (0.0, 0.0), "pasted text comes into the composer late"),
@@ -373,6 +374,8 @@ class Hostile:
 
     def swallows(self) -> bool:
         chance = self.enters.random()
+        if self.submitted + 1 in self.options.swallow_at:
+            return True
         return chance < self.options.swallow and not (0 < self.options.swallow_most <= self.in_a_row)
 
     def submit(self, text: str, via: str) -> None:

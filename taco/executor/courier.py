@@ -241,6 +241,7 @@ class Courier:
             text,
             typed_here=self._typed_here == waiting.command.id,
             shown=shown,
+            repeats=text in self._recent,
             note_hold=self._hold,
             rest=self._rest,
         )

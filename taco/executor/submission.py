@@ -47,10 +47,13 @@ class Submission:
         *,
         typed_here: bool,
         shown: bool,
+        repeats: bool,
         note_hold: Callable[[str, str], Awaitable[None]],
         rest: Callable[[float], Awaitable[None]],
     ) -> None:
-        """`typed_here`: this very process typed it; `shown`: so that it was seen to come, or nobody knows."""
+        """`typed_here`: this very process typed it; `shown`: so that it was seen to come, or nobody knows; `repeats`:
+        the agent got an equal text lately, whose evidence may come only now.
+        """
         self._doors = doors
         self._agent = agent
         self._provider = provider
@@ -59,6 +62,7 @@ class Submission:
         self._text = text
         self._typed_here = typed_here
         self._shown = shown
+        self._repeats = repeats
         self._note_hold = note_hold
         self._refused: tuple[str, ...] = ()  # the clauses that refused last
         self._rest = rest
@@ -195,19 +199,25 @@ class Submission:
         again_s, pause_s = ENTER_AGAIN_S, 0.012
         while True:
             evidence = self._evidence(self._ledger.entered_at)
-            if evidence is not None:
+            if evidence is not None and not self._repeats:
                 end = await self._delivered(evidence)
                 await self._see_it_leave()
                 return end
             look = await self._look()
             standing = self._standing(look)
+            if evidence is not None and standing is Match.EMPTY:
+                return await self._delivered(evidence)
             if standing is Match.EMPTY and self._screen_counts():
                 return await self._delivered(Evidence.SCREEN)
             if look.pane is None or look.pane.dead or look.pane.pid != self._agent.pid:
                 return await self.other_incarnation()
             if standing is Match.EXACT or self._is_hidden(look):
                 begun = time.monotonic()
-            if standing is Match.EXACT:
+            if standing is Match.EXACT and evidence is not None:
+                if begun - pressed > VANISHED_AFTER_S:
+                    await self._take_out(look)
+                    return await self._unconfirmed("its text stayed in the composer, an equal one was seen")
+            elif standing is Match.EXACT:
                 if begun - pressed > again_s:
                     if self._ledger.enters >= self._doors.config.enter_limit:
                         return await self._unconfirmed(f"its text still stands after {self._ledger.enters} Enters")

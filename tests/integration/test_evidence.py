@@ -179,6 +179,34 @@ async def test_an_empty_composer_is_none_where_files_speak(hasty: Rig) -> None:
     assert read_log(agent.log).texts() == [TEXT]  # it was delivered, only nobody saw it
 
 
+async def test_the_hook_of_an_equal_text_before_is_none(hasty: Rig) -> None:
+    """What was sent into a turn comes to its hook after it: by then an equal text may be on its way."""
+    agent = await Hooked.start(hasty, swallow_at=2)
+    first, second = [await hasty.send("be", "hello") for _ in range(2)]
+    await agent.submitted()
+    agent.note(type="queue-operation", operation="enqueue", content=TEXT)
+    assert (await hasty.until(first, CommandState.DELIVERED)).evidence is Evidence.TRANSCRIPT
+    await hasty.until(second, CommandState.ENTERED)
+    agent.hook("UserPromptSubmit", prompt=TEXT)
+    (ledger,) = await hasty.ended(second)
+    assert (ledger.state, ledger.evidence) == (CommandState.UNCONFIRMED, None)
+    assert ledger.reason.startswith("its text stayed in the composer")
+    assert read_log(agent.log).texts() == [TEXT]
+    pane = hasty.agents["be"].pane
+    await wait_for_async(lambda: "> [mother" not in hasty.tmux.screen(pane), what="an empty composer")
+
+
+async def test_an_equal_text_is_delivered_once_it_has_left_the_composer(rig: Rig) -> None:
+    agent = await Hooked.start(rig)
+    for count in (1, 2):
+        sent = await rig.send("be", "hello")
+        await agent.submitted(count)
+        agent.hook("UserPromptSubmit", prompt=TEXT)
+        agent.hook("Stop")
+        (ledger,) = await rig.ended(sent)
+        assert (ledger.state, ledger.evidence) == (CommandState.DELIVERED, Evidence.HOOK)
+
+
 # Enter again, and never the text
 
 
