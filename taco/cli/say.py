@@ -93,9 +93,12 @@ def cut(text: str, columns: int) -> str:
     """`text` in at most `columns` columns, with an ellipsis where something is left out."""
     if width(text) <= columns:
         return text
-    while text and width(text) > columns - 1:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    room = columns - 1
+    for at, each in enumerate(text):
+        room -= width(each)
+        if room < 0:
+            return text[:at].rstrip() + "…"
+    return text
 
 
 def columns() -> int:

@@ -1,0 +1,36 @@
+"""What commands print: cut to the terminal, whatever it is made of and however long it is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taco.cli.say import cut, width
+
+WORDS = st.text(st.sampled_from("ab 漢字é🌮\u0301"), max_size=30)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "shown"),
+    [
+        ("abc", 3, "abc"),
+        ("abcdef", 3, "ab…"),
+        ("ab cdef", 4, "ab…"),
+        ("漢字", 4, "漢字"),
+        ("漢字", 3, "漢…"),
+        ("漢字", 1, "…"),
+        ("ae\u0301bcd", 3, "ae\u0301…"),
+    ],
+)
+def test_what_is_left_out_shows(text: str, columns: int, shown: str) -> None:
+    assert cut(text, columns) == shown
+
+
+@given(WORDS, st.integers(1, 20))
+def test_it_fits(text: str, columns: int) -> None:
+    assert width(cut(text, columns)) <= columns
+
+
+def test_a_prompt_of_a_megabyte_is_cut_as_well() -> None:
+    assert cut("漢" * 1_000_000, 7) == "漢漢漢…"
