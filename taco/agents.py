@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import shlex
 import sys
 import uuid
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
-
+from taco import processes
 from taco.errors import UsageError
 from taco.hooks import AGENT_VERBS, settings_json
 from taco.models import MOTHER, Agent, AgentState, AgentStatus, Level, iso
 from taco.paths import write_private
+from taco.processes import Process
 from taco.provider import Provider
 from taco.tmux import windows
 from taco.tmux.commands import CommandPipe
 from taco.transcript import LeftOver, left_over
 
-MARK = "TACO_AGENT"
 _LONGEST_WORD = 100_000  # bytes; Linux takes no argument of 128 KiB
 MOTHER_VERBS = ("spec submit", "spec check", "spec show", "spec schema")  # what Mother may call besides
 
@@ -121,7 +119,8 @@ class Agents:
         panes = await self._pipe.panes()
         own = [pane for pane in panes if pane.agent == self._ground.owner(agent.name)]
         for pane in own:
-            if not pane.dead and pane.pid not in ended and is_alive(pane.pid) and not _is_placeholder(pane.pid):
+            runs = not pane.dead and pane.pid not in ended and processes.is_alive(pane.pid)
+            if runs and not _is_placeholder(pane.pid):
                 return self._launched(agent, pane.id, pane.pid), True
         ours = [pane for pane in panes if pane.session == self._ground.session]
         opened = [pane for pane in ours if pane.window_name == agent.name or pane.id == agent.pane]
@@ -131,7 +130,7 @@ class Agents:
     async def end(self, agent: Agent, *, grace_s: float) -> list[int]:
         """End an agent's whole process tree: asked first, killed after `grace_s`; the pids that had to be killed."""
         found = await asyncio.to_thread(self.processes, [agent])
-        return await end_processes(found, grace_s=grace_s)
+        return await processes.end(found, grace_s=grace_s)
 
     async def remove(self, agent: Agent, *, grace_s: float) -> None:
         """End an agent and close its window."""
@@ -139,9 +138,9 @@ class Agents:
         if agent.pane:
             await windows.close_window(self._pipe, agent.pane)
 
-    def processes(self, agents: Sequence[Agent]) -> list[psutil.Process]:
+    def processes(self, agents: Sequence[Agent]) -> list[Process]:
         """Every process of these agents: the trees below their panes, and what left them but carries their mark."""
-        return processes_of(self._ground.home, self._ground.session, agents)
+        return processes.of_agents(self._ground.home, self._ground.session, agents)
 
     def environment(self, agent: Agent, provider: Provider) -> dict[str, str]:
         """What the agent's CLI gets: the person's environment, the provider's, and who the agent is."""
@@ -149,7 +148,7 @@ class Agents:
         own = {
             "TACO_HOME": str(ground.home),
             "TACO_SESSION": ground.session,
-            MARK: agent.name,
+            processes.MARK: agent.name,
             "TACO_REDIS": ground.redis_url,
             "TACO_OUTBOX": str(ground.outbox(agent)),
             "PATH": f"{ground.bin}{os.pathsep}{ground.environ.get('PATH') or os.defpath}",
@@ -237,105 +236,6 @@ def write_command(directory: Path) -> None:
     (directory / "taco").chmod(0o700)
 
 
-def processes_of(home: Path, session: str, agents: Sequence[Agent] | None) -> list[psutil.Process]:
-    """The processes of a session's agents (None: of all of them): what carries their mark, and everything below it.
-
-    A pid alone says nothing: after a restart of the machine it may be anybody's.
-    """
-    names = None if agents is None else {agent.name for agent in agents}
-    marked = {
-        process.pid: process
-        for process, environ in _of_session(home, session)
-        if MARK in environ and (names is None or environ[MARK] in names)
-    }
-    marked |= {process.pid: process for agent in agents or () for process in _about_to_be(home, session, agent)}
-    return _with_descendants(marked)
-
-
-def _about_to_be(home: Path, session: str, agent: Agent) -> Iterator[psutil.Process]:
-    """`taco exec-agent` in an agent's pane, which has no mark before it becomes the agent."""
-    launch = home / "sessions" / session / "launch" / f"{agent.name}.json"
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(agent.pid) if agent.pid else None
-        if process is not None and process.cmdline()[-2:] == ["exec-agent", str(launch)]:
-            yield process
-
-
-def _with_descendants(roots: Mapping[int, psutil.Process]) -> list[psutil.Process]:
-    """These processes and all below them, which may have dropped the marks; never this very process."""
-    children: dict[int, list[psutil.Process]] = {}
-    for process in psutil.process_iter() if roots else ():
-        with contextlib.suppress(psutil.Error):
-            children.setdefault(process.ppid(), []).append(process)
-    found, waiting = {os.getpid(): psutil.Process()}, list(roots.values())
-    while waiting:
-        process = waiting.pop()
-        if process.pid not in found:
-            found[process.pid] = process
-            waiting += children.get(process.pid, ())
-    del found[os.getpid()]
-    return list(found.values())
-
-
-def runner_processes(home: Path, session: str, verb: str) -> list[psutil.Process]:
-    """The processes that run `taco <verb>` (executor, monitor) for a session."""
-    found = []
-    for process, _ in _of_session(home, session):
-        with contextlib.suppress(psutil.Error):
-            if process.cmdline()[-4:] == ["taco", verb, "--session", session]:
-                found.append(process)
-    return found
-
-
-def _of_session(home: Path, session: str) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
-    for process in psutil.process_iter():
-        try:
-            environ = process.environ()
-        except (psutil.Error, OSError):
-            continue
-        if environ.get("TACO_HOME") == str(home) and environ.get("TACO_SESSION") == session:
-            yield process, environ
-
-
 def _is_placeholder(pid: int) -> bool:
     """Whether a process only keeps a window open that was not given its program yet."""
-    try:
-        return tuple(psutil.Process(pid).cmdline()) == windows.PLACEHOLDER
-    except psutil.Error:
-        return False
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs: one that was killed may stay a zombie that tmux 3.3a does not notice."""
-    try:
-        return _runs(psutil.Process(pid))
-    except psutil.Error:
-        return False
-
-
-async def end_processes(processes: Sequence[psutil.Process], *, grace_s: float) -> list[int]:
-    """Ask every process to end, wait up to `grace_s`, kill the rest; the pids that had to be killed."""
-    for process in processes:
-        _signal(process.terminate)
-    deadline = asyncio.get_running_loop().time() + grace_s
-    alive = [process for process in processes if _runs(process)]
-    while alive and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.05)
-        alive = [process for process in alive if _runs(process)]
-    for process in alive:
-        _signal(process.kill)
-    return [process.pid for process in alive]
-
-
-def _signal(send: Callable[[], None]) -> None:
-    try:
-        send()
-    except psutil.Error:
-        return  # it ended by itself
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
+    return tuple(processes.command_line(pid)) == windows.PLACEHOLDER

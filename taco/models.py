@@ -429,7 +429,7 @@ class Pane:
     window_index: int
     window_name: str
     dead: bool
-    dead_status: str
+    dead_status: str  # the exit code, or "signal 9"; "" while tmux does not know
     in_mode: bool
     input_off: bool
     synchronized: bool

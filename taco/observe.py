@@ -18,6 +18,7 @@ from taco.errors import TmuxError
 from taco.hooks import HookEvent, parse_hook
 from taco.message import same
 from taco.models import Agent, AgentState, Evidence, Level, Pane
+from taco.processes import is_alive
 from taco.provider import Provider
 from taco.screen import Reading, read_screen
 from taco.spool import Spool
@@ -27,6 +28,7 @@ from taco.transcript import contains, last_assistant_text, said_at
 
 _CURSOR = "#{cursor_x} #{cursor_y} "
 _REMEMBERED_PROMPTS = 64
+_REAPS = 3  # times that tmux is made to notice the end of one process
 _ENDING_S = 3.0  # the session file is believed this long: it follows 45 ms after the hook, later on a loaded machine
 
 
@@ -60,6 +62,7 @@ class _Watch:
     limit: tuple[str, float] = ("", 0.0)  # what the screen says of a usage limit, and when the CLI said it
     answer: tuple[int, str] = (-1, "")  # size of the transcript when it was read, and the last answer in it
     answers: list[str] = field(default_factory=list)  # last messages of finished turns, newest last
+    reaps: int = 0  # how often tmux was asked once more for the exit code of its process
 
 
 class Observer:
@@ -134,7 +137,10 @@ class Observer:
         if not lines:
             return self._judged(watch, None, None, (0, 0))
         x, y, rest = lines[0].split(" ", 2)
-        pane = parse_pane(rest)
+        pane = _as_it_is(parse_pane(rest))
+        if _is_unreaped(watch, pane):
+            await self._reap([watch])
+            return await self.look(name)
         capture = "\n".join(lines[1:])
         reading = read_screen(watch.provider.screen, capture) if watch.provider.reads_screen else None
         watch.captured_activity = -1
@@ -153,7 +159,7 @@ class Observer:
 
     async def sweep(self) -> dict[str, tuple[AgentState, Pane | None]]:
         """Look at everybody; the state and pane of each."""
-        panes = {pane.id: pane for pane in await self._pipe.panes()}
+        panes = await self._panes()
         stale = [watch for watch in self._watched.values() if self._is_stale(watch, panes.get(watch.agent.pane))]
         await self._capture(stale, panes)
         for watch in self._watched.values():
@@ -163,6 +169,24 @@ class Observer:
             pane = panes.get(watch.agent.pane)
             found[name] = (self._judged(watch, pane, watch.reading, (0, 0)).state, pane)
         return found
+
+    async def _panes(self) -> dict[str, Pane]:
+        """All panes by id, with the exit codes of the agents that ended."""
+        panes = {pane.id: pane for pane in await self._pipe.panes()}
+        for watch in self._watched.values():
+            if watch.agent.pane in panes:
+                panes[watch.agent.pane] = _as_it_is(panes[watch.agent.pane])
+        unreaped = [each for each in self._watched.values() if _is_unreaped(each, panes.get(each.agent.pane))]
+        if not unreaped:
+            return panes
+        await self._reap(unreaped)
+        return await self._panes()
+
+    async def _reap(self, watches: Iterable[_Watch]) -> None:
+        """Give tmux a child that ends: 3.3a misses the end of every twentieth, and collects it with the next one's."""
+        for watch in watches:
+            watch.reaps += 1
+        await self._pipe.run(command("run-shell", "true"))
 
     def transcript_size(self, name: str) -> int:
         """Bytes of the agent's transcript now, 0 when it is not written yet; -1 when it never has one."""
@@ -332,3 +356,13 @@ class Observer:
             template, watch.environ, cwd=watch.cwd, session_id=watch.session_id, pid=watch.agent.pid
         )
         return Path(found) if found else None
+
+
+def _as_it_is(pane: Pane) -> Pane:
+    """A pane whose process has ended is dead, also while a child of it keeps the terminal open."""
+    return pane if pane.dead or is_alive(pane.pid) else replace(pane, dead=True)
+
+
+def _is_unreaped(watch: _Watch, pane: Pane | None) -> bool:
+    """Whether a process has ended and tmux could not say how yet."""
+    return pane is not None and pane.dead and not pane.dead_status and watch.reaps < _REAPS

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from taco import files, locks, paths, redis_server
-from taco.agents import end_processes, is_alive, processes_of, write_command
+from taco import files, locks, paths, processes, redis_server
+from taco.agents import write_command
 from taco.broker import Broker
 from taco.config import VARIABLES, Config
 from taco.errors import (
@@ -225,7 +225,7 @@ async def _check_owner(broker: Broker, record: SessionRecord) -> None:
     node, _, rest = (await broker.owner()).partition("/")
     pid = rest.partition("/")[0]
     age_s = await broker.heartbeat_age_s()
-    if node == os.uname().nodename and pid.isdigit() and not is_alive(int(pid)):
+    if node == os.uname().nodename and pid.isdigit() and not processes.is_alive(int(pid)):
         return
     if node or (age_s is not None and age_s <= FRESH_S):
         raise _taken(record, f"an executor on {node} (pid {pid})" if node else "an executor")
@@ -425,7 +425,7 @@ def _without_processes(record: SessionRecord) -> SessionRecord:
 
 
 async def _end_all(record: SessionRecord, *, grace_s: float) -> list[int]:
-    return await end_processes(processes_of(record.home, record.name, None), grace_s=grace_s)
+    return await processes.end(processes.of_agents(record.home, record.name, None), grace_s=grace_s)
 
 
 def _keep_status(record: SessionRecord) -> None:

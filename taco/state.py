@@ -91,7 +91,7 @@ def _of_pane(agent: Agent, pane: Pane | None) -> AgentState | None:
     if pane is None:
         return AgentState(Level.LOST, "its pane is gone", source="tmux")
     if pane.dead:
-        return AgentState(Level.EXITED, pane.dead_status or "killed", source="tmux")
+        return AgentState(Level.EXITED, pane.dead_status, source="tmux")
     if agent.pid and pane.pid != agent.pid:
         return AgentState(Level.LOST, "another process runs in its pane", source="tmux")
     return None

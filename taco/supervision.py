@@ -9,10 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
-
-from taco import locks, paths, redis_server
-from taco.agents import end_processes, is_alive, runner_processes
+from taco import locks, paths, processes, redis_server
 from taco.errors import ConflictError, TacoError, TmuxError, TmuxGoneError
 from taco.keys import FRESH_S
 from taco.line import Line
@@ -95,7 +92,7 @@ async def _restart(record: SessionRecord) -> None:
 
 async def end_executor(record: SessionRecord, *, grace_s: float = END_S) -> None:
     """End every executor of a session: asked first, killed after `grace_s`."""
-    await end_processes(runner_processes(record.home, record.name, EXECUTOR), grace_s=grace_s)
+    await processes.end(processes.of_runner(record.home, record.name, EXECUTOR), grace_s=grace_s)
 
 
 async def _look_after(record: SessionRecord) -> str:
@@ -107,7 +104,7 @@ async def _look_after(record: SessionRecord) -> str:
     except TmuxGoneError:
         return _down(record)
     what = "was down"
-    if pane is not None and not pane.dead and is_alive(pane.pid):
+    if pane is not None and not pane.dead and processes.is_alive(pane.pid):
         silent_s = await _silence(record, pane)
         if silent_s <= SILENT_S:
             return ""
@@ -124,8 +121,8 @@ async def _look_after(record: SessionRecord) -> str:
         return f"the executor is down, it starts again in {wait_s:.0f} s"
     crashes.add(now)
     if pane is not None:
-        hung = [each for each in runner_processes(record.home, record.name, EXECUTOR) if each.pid == pane.pid]
-        await end_processes(hung, grace_s=0)
+        hung = [each for each in processes.of_runner(record.home, record.name, EXECUTOR) if each.pid == pane.pid]
+        await processes.end(hung, grace_s=0)
     await _launch(record, pipe, pane)
     return f"the executor {what} and has been started again"
 
@@ -174,11 +171,7 @@ async def _silence(record: SessionRecord, pane: Pane) -> float:
 
 
 def _silence_now(record: SessionRecord, pid: int) -> float:
-    try:
-        process = psutil.Process(pid)
-        lived_s = time.time() - process.create_time()
-    except psutil.Error:
-        return 0.0
+    lived_s = processes.lived_s(pid)
     if lived_s <= FRESH_S:
         return 0.0
     with Line(record.redis_url, record.name) as line:

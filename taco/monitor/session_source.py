@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-from taco.agents import is_alive
+from taco import processes
 from taco.broker import Broker
 from taco.keys import FRESH_S
 from taco.models import Event, EventType
@@ -91,7 +91,7 @@ class SessionSource:
 
     async def supervise(self) -> str:
         """Look after the executor, unless its heartbeat was just seen and its process runs."""
-        return "" if is_alive(self._executor_pid) else await self._supervise()
+        return "" if processes.is_alive(self._executor_pid) else await self._supervise()
 
     async def close(self) -> None:
         """Close the connection."""

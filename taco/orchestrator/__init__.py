@@ -16,8 +16,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from taco import files, log, paths, redis_server
-from taco.agents import Agents, Ground, is_alive
+from taco import files, log, paths, processes, redis_server
+from taco.agents import Agents, Ground
 from taco.broker import Broker
 from taco.config import VARIABLES
 from taco.errors import BrokerError, ConflictError, Exit, TacoError, TemporaryError, TmuxError, TmuxGoneError
@@ -133,7 +133,7 @@ async def _claim(broker: Broker, token: str, stop: asyncio.Event) -> bool:
             return True
         holder = await broker.owner()
         node, pid, _ = holder.split("/", 2) if holder.count("/") == 2 else ("", "", "")
-        if node == os.uname().nodename and pid.isdecimal() and not is_alive(int(pid)):
+        if node == os.uname().nodename and pid.isdecimal() and not processes.is_alive(int(pid)):
             await broker.release(holder)
             continue
         if time.monotonic() > deadline:
@@ -436,7 +436,7 @@ class Run:
             await asyncio.sleep(MONITOR_ROUND_S)
             try:
                 pane = pane_id and await desk.pipe.pane(pane_id)
-                if pane and pane.agent == owner and (pane.dead or not is_alive(pane.pid)):
+                if pane and pane.agent == owner and (pane.dead or not processes.is_alive(pane.pid)):
                     cwd = str(desk.record.project_dir)
                     await windows.run_in(desk.pipe, pane_id, command, cwd=cwd, owner=owner)
             except TmuxError as error:

@@ -24,6 +24,7 @@ _GONE = re.compile(r"no server running|error connecting|server exited|lost serve
 ANSWER_S = 15.0  # a tmux server that hangs longer holds up nobody but its own panes
 _SEPARATOR = "\u241e"
 _CURSOR = "e|+|:#{cursor_x},#{cursor_y}"  # 0 until the first output
+_END = "?pane_dead_signal,signal #{pane_dead_signal},#{pane_dead_status}"
 _PANE_FIELDS = (
     "pane_id",
     "pane_pid",
@@ -31,7 +32,7 @@ _PANE_FIELDS = (
     "window_id",
     "window_index",
     "pane_dead",
-    "pane_dead_status",
+    _END,
     "pane_in_mode",
     "pane_input_off",
     "pane_synchronized",
@@ -87,7 +88,7 @@ def parse_pane(line: str) -> Pane:
         window_index=int(values["window_index"]),
         window_name=values["window_name"],
         dead=values["pane_dead"] == "1",
-        dead_status=values["pane_dead_status"],
+        dead_status=values[_END],
         in_mode=values["pane_in_mode"] not in ("", "0"),
         input_off=values["pane_input_off"] == "1",
         synchronized=values["pane_synchronized"] == "1",

@@ -315,7 +315,7 @@ def test_a_killed_agent_comes_back_with_its_conversation(crew: ClaudeSession) ->
     crew.idle("beta")
     before, conversation = crew.heard("beta"), crew.conversation("beta")
     os.kill(crew.agent("beta")["pid"], signal.SIGKILL)
-    crew.wait_agent("beta", state="exited(killed)")
+    crew.wait_agent("beta", state="exited(signal 9)")
     waiting = crew.tell("beta", "welcome back")
     assert crew.held(waiting, "exited")["attempts"] == 0
     crew.taco("agent", "restart", "beta")

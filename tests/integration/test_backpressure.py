@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from taco.agents import is_alive
+from taco import processes
 from taco.broker import Broker
 from taco.errors import QueueFullError
 from taco.models import Command, Priority
@@ -106,7 +106,7 @@ async def test_a_hundred_thousand_for_a_dead_agent_cost_no_memory(taco_home: Pat
 
         pid = house.pid()  # and the next one, which finds them all there
         assert kill(pid)
-        await asyncio.to_thread(wait_for, lambda: not is_alive(pid))
+        await asyncio.to_thread(wait_for, lambda: not processes.is_alive(pid))
         await asyncio.to_thread(house.supervised)
         await wait_for_async(lambda: _sees_the_end(broker, house), 60, "the new executor at work")
         peak = _peak_bytes(house.pid())

@@ -11,8 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from taco import session, supervision
-from taco.agents import is_alive, runner_processes
+from taco import processes, session, supervision
 from tests.bench.chaos.arena import kill
 from tests.hostile import read_raw
 from tests.support.lone import NAME, Lone
@@ -60,12 +59,12 @@ def test_twenty_kills_cost_nothing(house: Lone) -> None:
 def test_many_that_look_at_once_start_one(house: Lone) -> None:
     pid = house.pid()
     assert kill(pid)
-    wait_for(lambda: not is_alive(pid))
+    wait_for(lambda: not processes.is_alive(pid))
     with ThreadPoolExecutor(8) as pool:
         said = list(pool.map(lambda _: house.supervise(), range(8)))
     assert sum("started again" in each for each in said) == 1, said
     house.supervised()
-    assert len(runner_processes(house.home, NAME, "executor")) == 1
+    assert len(processes.of_runner(house.home, NAME, "executor")) == 1
 
 
 def test_its_window_is_opened_again(house: Lone) -> None:
@@ -127,7 +126,7 @@ def test_one_that_hangs_is_told_and_then_ended(house: Lone, monkeypatch: pytest.
     assert f"the executor (pid {pid}) has been silent for" in wait_for(house.supervise, 30)
     said = wait_for(lambda: next((each for each in [house.supervise()] if "silent" not in each), ""), 30)
     assert "the executor hung for" in said
-    assert not is_alive(pid)
+    assert not processes.is_alive(pid)
     wait_for(lambda: house.read(text), 60, lambda: house.tmux.screen(house.pane))
     assert house.all_read_once()
 
@@ -135,7 +134,7 @@ def test_one_that_hangs_is_told_and_then_ended(house: Lone, monkeypatch: pytest.
 def test_restart_ends_one_that_runs(house: Lone) -> None:
     pid = house.pid()
     run_taco("executor", "--restart", "--session", NAME, check=True)
-    assert not is_alive(pid)
+    assert not processes.is_alive(pid)
     house.supervised()
     assert house.pid() != pid
 

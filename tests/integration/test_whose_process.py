@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from taco import paths, session
-from taco.agents import processes_of
 from taco.models import Agent
+from taco.processes import of_agents
 from tests.support import processes
 from tests.support.lone import NAME, Lone
 from tests.support.program import run_taco
@@ -42,7 +42,7 @@ def spawn() -> Iterator[Spawn]:
 
 
 def found(home: Path, *agents: Agent) -> set[int]:
-    return {process.pid for process in processes_of(home, NAME, agents or None)}
+    return {process.pid for process in of_agents(home, NAME, agents or None)}
 
 
 def test_what_dropped_the_marks_below_an_agent_is_its_process(tmp_path: Path, spawn: Spawn) -> None:

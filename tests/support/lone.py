@@ -6,8 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from taco import paths, session
-from taco.agents import runner_processes
+from taco import paths, processes, session
 from taco.models import Command, Priority
 from taco.paths import SessionRecord
 from taco.wire import Wire
@@ -58,7 +57,7 @@ class Lone:
 
     def pid(self) -> int:
         """The executor; 0 when none runs."""
-        found = runner_processes(self.home, NAME, "executor")
+        found = processes.of_runner(self.home, NAME, "executor")
         return found[0].pid if found else 0
 
     def supervise(self) -> str:

@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "lua",
         "paths",
     ),
-    ("tmux", "broker", "wire", "line", "redis_server", "spool", "files", "trust", "locks", "testing"),
+    ("tmux", "broker", "wire", "line", "redis_server", "spool", "files", "trust", "locks", "processes", "testing"),
     ("executor", "agents", "observe", "inbox", "services", "doctor", "supervision"),
     ("session", "orchestrator"),
     ("monitor", "demo"),
@@ -49,7 +49,6 @@ NEIGHBOURS = {
     ("state", "provider"): "what an agent does is judged by its provider's rules",
     ("state", "screen"): "and by what was read of its screen",
     ("records", "calls"): "the models say the same words as the calls that go without them",
-    ("supervision", "agents"): "the executor's process is found and ended as an agent's is",
     ("wire", "line"): "the models' calls go over the same connection",
 }
 OWNERS = {
@@ -57,6 +56,7 @@ OWNERS = {
     "structlog": ("log.py",),
     "redis": ("broker",),
     "hiredis": ("line.py", "broker/client.py"),
+    "psutil": ("processes.py", "redis_server.py", "cli/caller.py"),
     "watchfiles": ("spool.py",),
     "textual": ("monitor/",),
     "platformdirs": ("files.py",),

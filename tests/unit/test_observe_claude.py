@@ -18,7 +18,7 @@ from tests.support.paths import PACKAGE
 
 CLAUDE = load_provider(PACKAGE / "providers" / "claude.toml")
 NOON = 1_795_176_000.0
-PID = 42
+PID = os.getpid()  # one that lives
 TEXT = "[mother → backend]: build it"
 
 

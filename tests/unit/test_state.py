@@ -56,7 +56,8 @@ def sighting(level: Level, *, ago_s: float = 5, detail: str = "") -> Sighting:
     [
         (None, (Level.LOST, "its pane is gone")),
         (replace(PANE, dead=True, dead_status="3"), (Level.EXITED, "3")),
-        (replace(PANE, dead=True), (Level.EXITED, "killed")),
+        (replace(PANE, dead=True), (Level.EXITED, "")),
+        (replace(PANE, dead=True, dead_status="signal 9"), (Level.EXITED, "signal 9")),
         (replace(PANE, pid=43), (Level.LOST, "another process runs in its pane")),
         (replace(PANE, pid=43, dead=True, dead_status="0"), (Level.EXITED, "0")),
     ],

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from taco import paths, redis_server, session
-from taco.agents import is_alive
 from taco.errors import TacoError
 from taco.paths import SessionRecord
+from taco.processes import is_alive
 from taco.wire import Wire
 from tests.bench.chaos.load import Target
 from tests.bench.chaos.panes import HostileLog, PaneLog, RawLog

@@ -1,0 +1,129 @@
+"""The processes of a session on this machine: whose they are, whether they run, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+from psutil import Process as Process
+
+from taco.models import Agent
+
+MARK = "TACO_AGENT"  # of the environment: whose process it is
+
+
+def of_agents(home: Path, session: str, agents: Sequence[Agent] | None) -> list[Process]:
+    """The processes of a session's agents (None: of all of them): what carries their mark, and everything below it.
+
+    A pid alone says nothing: after a restart of the machine it may be anybody's.
+    """
+    names = None if agents is None else {agent.name for agent in agents}
+    marked = {
+        process.pid: process
+        for process, environ in _of_session(home, session)
+        if MARK in environ and (names is None or environ[MARK] in names)
+    }
+    marked |= {process.pid: process for agent in agents or () for process in _about_to_be(home, session, agent)}
+    return _with_descendants(marked)
+
+
+def _about_to_be(home: Path, session: str, agent: Agent) -> Iterator[Process]:
+    """`taco exec-agent` in an agent's pane, which has no mark before it becomes the agent."""
+    launch = home / "sessions" / session / "launch" / f"{agent.name}.json"
+    with contextlib.suppress(psutil.Error):
+        process = Process(agent.pid) if agent.pid else None
+        if process is not None and process.cmdline()[-2:] == ["exec-agent", str(launch)]:
+            yield process
+
+
+def _with_descendants(roots: Mapping[int, Process]) -> list[Process]:
+    """These processes and all below them, which may have dropped the marks; never this very process."""
+    children: dict[int, list[Process]] = {}
+    for process in psutil.process_iter() if roots else ():
+        with contextlib.suppress(psutil.Error):
+            children.setdefault(process.ppid(), []).append(process)
+    found, waiting = {os.getpid(): Process()}, list(roots.values())
+    while waiting:
+        process = waiting.pop()
+        if process.pid not in found:
+            found[process.pid] = process
+            waiting += children.get(process.pid, ())
+    del found[os.getpid()]
+    return list(found.values())
+
+
+def of_runner(home: Path, session: str, verb: str) -> list[Process]:
+    """The processes that run `taco <verb>` (executor, monitor) for a session."""
+    found = []
+    for process, _ in _of_session(home, session):
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline()[-4:] == ["taco", verb, "--session", session]:
+                found.append(process)
+    return found
+
+
+def _of_session(home: Path, session: str) -> Iterator[tuple[Process, dict[str, str]]]:
+    for process in psutil.process_iter():
+        try:
+            environ = process.environ()
+        except (psutil.Error, OSError):
+            continue
+        if environ.get("TACO_HOME") == str(home) and environ.get("TACO_SESSION") == session:
+            yield process, environ
+
+
+def command_line(pid: int) -> list[str]:
+    """The words a process was started with; none when it is gone."""
+    try:
+        return Process(pid).cmdline()
+    except psutil.Error:
+        return []
+
+
+def lived_s(pid: int) -> float:
+    """How long a process has run, in seconds; 0 when it is gone."""
+    try:
+        return time.time() - Process(pid).create_time()
+    except psutil.Error:
+        return 0.0
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: one that was killed may stay a zombie that tmux 3.3a does not notice."""
+    try:
+        return _runs(Process(pid))
+    except psutil.Error:
+        return False
+
+
+async def end(processes: Sequence[Process], *, grace_s: float) -> list[int]:
+    """Ask every process to end, wait up to `grace_s`, kill the rest; the pids that had to be killed."""
+    for process in processes:
+        _signal(process.terminate)
+    deadline = asyncio.get_running_loop().time() + grace_s
+    alive = [process for process in processes if _runs(process)]
+    while alive and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.05)
+        alive = [process for process in alive if _runs(process)]
+    for process in alive:
+        _signal(process.kill)
+    return [process.pid for process in alive]
+
+
+def _signal(send: Callable[[], None]) -> None:
+    try:
+        send()
+    except psutil.Error:
+        return  # it ended by itself
+
+
+def _runs(process: Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -1,0 +1,48 @@
+"""The end of an agent's process is seen, with its exit code, whatever tmux misses of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from taco.models import Level
+from tests.hostile import raw_provider
+from tests.support.delivery import Rig
+from tests.support.waiting import wait_for_async
+
+MANY = 40  # tmux 3.3a misses the end of about every twentieth process until another child of its own ends
+
+
+async def until_told(rig: Rig, state: str) -> None:
+    async def all_told() -> bool:
+        found = await rig.observer.sweep()
+        return all(str(seen) == state for seen, _ in found.values())
+
+    await wait_for_async(all_told, what=lambda: f"{state}: {[str(rig.observer.state(each)) for each in rig.agents]}")
+
+
+async def test_the_exit_code_of_every_process_is_known(rig: Rig) -> None:
+    for number in range(MANY):
+        await rig.start(f"a{number}", [sys.executable, "-S", "-c", "raise SystemExit(3)"], raw_provider("raw", ""))
+    await until_told(rig, "exited(3)")
+
+
+async def test_the_signal_that_ended_a_process_is_known(rig: Rig) -> None:
+    agent = await rig.start("be", ["sleep", "600"], raw_provider("raw", ""))
+    os.kill(agent.pid, signal.SIGKILL)
+    await until_told(rig, "exited(signal 9)")
+
+
+async def test_who_leaves_a_child_on_its_terminal_has_ended_all_the_same(rig: Rig) -> None:
+    child = rig.directory / "child"
+    script = 'trap "" HUP; sleep 600 & echo $! >"$0"; exit 3'
+    await rig.start("be", ["sh", "-c", script, str(child)], raw_provider("raw", ""))
+    try:
+        await until_told(rig, "exited(3)")
+        sent = await rig.send("be", "anybody there?")
+        await rig.held("be", "exited (3)")
+        assert (await rig.ledger(sent)).attempts == 0
+        assert rig.observer.state("be").level is Level.EXITED
+    finally:
+        os.kill(int(child.read_text()), signal.SIGKILL)
