@@ -150,7 +150,7 @@ class Courier:
             typed_at=before,
             transcript_mark=mark,
         )
-        return await self._submit(replace(waiting, ledger=ledger), text, shown=shown)
+        return await self._submit(replace(waiting, ledger=ledger), text, shown=shown, before=look.reading)
 
     async def _settle(self, typed_at: float, text: str) -> bool:
         """The wait between text and Enter; whether text was seen in the composer meanwhile.
@@ -226,13 +226,15 @@ class Courier:
             await self._doors.queue.undo(waiting)
         return 0
 
-    async def _submit(self, waiting: Waiting, text: str, *, shown: bool = True) -> float:
-        end = await self._submission(waiting, text, shown=shown).run()
+    async def _submit(self, waiting: Waiting, text: str, *, shown: bool = True, before: Reading | None = None) -> float:
+        end = await self._submission(waiting, text, shown=shown, before=before).run()
         if end is End.FINISHED:
             self._doors.pace.note(waiting.command.sender, self.agent.name, self._doors.now())
         return self._ended(end, text)
 
-    def _submission(self, waiting: Waiting, text: str, *, shown: bool = True) -> Submission:
+    def _submission(
+        self, waiting: Waiting, text: str, *, shown: bool = True, before: Reading | None = None
+    ) -> Submission:
         return Submission(
             self._doors,
             self.agent,
@@ -242,6 +244,7 @@ class Courier:
             typed_here=self._typed_here == waiting.command.id,
             shown=shown,
             repeats=text in self._recent,
+            before=before,
             note_hold=self._hold,
             rest=self._rest,
         )

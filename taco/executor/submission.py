@@ -48,11 +48,13 @@ class Submission:
         typed_here: bool,
         shown: bool,
         repeats: bool,
+        before: Reading | None,
         note_hold: Callable[[str, str], Awaitable[None]],
         rest: Callable[[float], Awaitable[None]],
     ) -> None:
         """`typed_here`: this very process typed it; `shown`: so that it was seen to come, or nobody knows; `repeats`:
-        the agent got an equal text lately, whose evidence may come only now.
+        the agent got an equal text lately, whose evidence may come only now; `before`: the screen it was typed on, as
+        far as this process has seen it.
         """
         self._doors = doors
         self._agent = agent
@@ -63,6 +65,7 @@ class Submission:
         self._typed_here = typed_here
         self._shown = shown
         self._repeats = repeats
+        self._before = before
         self._note_hold = note_hold
         self._refused: tuple[str, ...] = ()  # the clauses that refused last
         self._rest = rest
@@ -112,7 +115,7 @@ class Submission:
                 appeared = appeared or (look.reading is not None and bool(look.reading.draft.strip()))
             limit_s = VANISHED_AFTER_S if appeared else self._doors.config.evidence_timeout_s
             if time.monotonic() - empty_since > limit_s:
-                end = await self._vanished(look.pane, appeared)
+                end = await self._vanished(look, look.pane, appeared)
                 if end is not None:
                     return end
                 reason = f"its text is gone, its record is not: {because(self._refused)}"
@@ -173,12 +176,16 @@ class Submission:
             await self._doors.queue.refused(self._waiting)
         return False
 
-    async def _vanished(self, pane: Pane, appeared: bool) -> End | None:
-        """Our text is not in the composer, and the Enter was not ours; None while the pane keeps its record."""
+    async def _vanished(self, look: Look, pane: Pane, appeared: bool) -> End | None:
+        """Our text is not in the composer, and the Enter was not ours; None while the pane keeps its record.
+
+        A line break in it may have submitted it, or a person: it is typed again only where files deny that, or where
+        it never showed and the screen is as it was.
+        """
         evidence = self._evidence(self._ledger.typed_at)
         if evidence is not None:
             return await self._delivered(evidence)
-        if appeared and not self._files_deny():
+        if (appeared or self._has_changed(look)) and not self._files_deny():
             return await self._unconfirmed("its text left the composer, and nothing tells whether it was submitted")
         target = self._target(pane)
         if pane.in_mode:
@@ -188,6 +195,10 @@ class Submission:
             self._refused = verdict.refused
             return None
         return await self._queue_again("its text left the composer" if appeared else "its text never showed")
+
+    def _has_changed(self, look: Look) -> bool:
+        """Whether the screen shows something else than before the text was typed, or nobody can say."""
+        return self._before is None or look.reading is None or look.reading.lines != self._before.lines
 
     # Evidence
 

@@ -65,6 +65,8 @@ def _is_seen_whole(text: str, provider: Provider, pane: Pane) -> bool:
         return True
     if len(text.encode()) > message.POINTER_LIMIT:
         return False
+    if ("\n" in text or len(text.encode()) > CANONICAL_LINE) and _is_canonical(pane.tty):
+        return False  # such a program reads line by line: the first line break would submit the first line
     if provider.screen.placeholder and provider.input != "keys":
         return True
     columns = max(20, pane.width - 8)
