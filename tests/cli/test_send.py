@@ -232,6 +232,16 @@ def test_wait_names_the_hold(shop: Shop) -> None:
     assert "a dialog is up: permission" in done.err
 
 
+def test_wait_names_the_hold_of_the_one_before(shop: Shop) -> None:
+    for each in ("one", "two"):
+        taco("send", "api", "hello", "--id", each)
+    shop.do(lambda broker: broker.held("api", "one", "paused"))
+    done = taco("send", "api", "hello", "--id", "two", "--wait", "0.1")
+    assert (done.code, "queued: behind others: paused" in done.err) == (3, True), done.err
+    assert json.loads(taco("queue", "show", "two", "--json").out)["hold"] == "behind others: paused"
+    assert json.loads(taco("queue", "show", "one", "--json").out)["hold"] == "paused"
+
+
 def test_a_redis_that_is_down_is_started(shop: Shop) -> None:
     taco("send", "api", "first")
     redis_server.stop(shop.record.home)
