@@ -46,15 +46,13 @@ class Submission:
         text: str,
         *,
         typed_here: bool,
-        shown: bool,
         repeats: bool,
         before: Reading | None,
         note_hold: Callable[[str, str], Awaitable[None]],
         rest: Callable[[float], Awaitable[None]],
     ) -> None:
-        """`typed_here`: this very process typed it; `shown`: so that it was seen to come, or nobody knows; `repeats`:
-        the agent got an equal text lately, whose evidence may come only now; `before`: the screen it was typed on, as
-        far as this process has seen it.
+        """`typed_here`: this very process typed it; `repeats`: the agent got an equal text lately, whose evidence may
+        come only now; `before`: the screen it was typed on, as far as this process has seen it.
         """
         self._doors = doors
         self._agent = agent
@@ -63,7 +61,6 @@ class Submission:
         self._mark = mark_of(waiting)
         self._text = text
         self._typed_here = typed_here
-        self._shown = shown
         self._repeats = repeats
         self._before = before
         self._note_hold = note_hold
@@ -74,10 +71,10 @@ class Submission:
     def _ledger(self) -> Ledger:
         return self._waiting.ledger
 
-    async def run(self) -> End:
-        """Carry the command to its end, or back into its queue."""
+    async def run(self, look: Look | None = None) -> End:
+        """Carry the command to its end, or back into its queue; `look`: the last one, when it is a moment old."""
         if self._ledger.state is not CommandState.ENTERED:
-            end = await self._enter()
+            end = await self._enter(look or await self._doors.eyes.glance(self._agent.name))
             if end is not None:
                 return end
         return await self._confirm()
@@ -95,11 +92,10 @@ class Submission:
 
     # Step 3: Enter, as soon as our text stands in the composer, whole and alone
 
-    async def _enter(self) -> End | None:
+    async def _enter(self, look: Look) -> End | None:
         """Press the first Enter; None when it is pressed."""
         begun = empty_since = time.monotonic()
-        appeared = self._shown
-        look = await self._doors.eyes.glance(self._agent.name)
+        appeared = self._before is None  # who went on from another executor cannot know
         while True:
             if look.pane is None or look.pane.dead or look.pane.pid != self._agent.pid:
                 return await self.other_incarnation()
@@ -351,10 +347,12 @@ class Submission:
                 if found in (Match.FOREIGN, Match.EMPTY):
                     return False
                 seen = seen_text(self._provider, reading, look.cursor)
-            if not await self._clear(look.pane, seen):
-                return False
-            await asyncio.sleep(0.05)
+            cleared = await self._clear(look.pane, seen)
+            if cleared:
+                await asyncio.sleep(0.05)
             look = await self._look()
+            if not cleared:  # the screen changed meanwhile, perhaps by what was pressed before
+                return pressed > 0 and self._is_empty(look)
         return False
 
     async def _clear(self, pane: Pane, seen: Seen) -> bool:
