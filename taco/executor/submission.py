@@ -11,7 +11,7 @@ from enum import Enum
 
 from taco import message
 from taco.executor.doors import Doors, Look
-from taco.executor.text import mark_of
+from taco.executor.text import is_unread, mark_of
 from taco.executor.words import because
 from taco.message import Match
 from taco.models import Agent, CommandState, Evidence, Ledger, Level, Outcome, Pane, from_iso, iso
@@ -100,13 +100,16 @@ class Submission:
             if look.pane is None or look.pane.dead or look.pane.pid != self._agent.pid:
                 return await self.other_incarnation()
             reason, seen = self._before_enter(look)
+            unread = self._is_unread(look)
+            if unread and (not reason or self._is_empty(look)):
+                reason = "typed, not submitted: the agent has not read it yet"
             if not reason:
                 if await self._press(look.pane, seen, 1):
                     return None
-                reason = "typed, not submitted: the screen changed"
+                reason = f"typed, not submitted: {because(self._refused)}"
             if await self._is_cancelled() and await self._erase(look):
                 return End.FINISHED
-            if not self._is_empty(look):
+            if unread or not self._is_empty(look):
                 empty_since = time.monotonic()
                 appeared = appeared or (look.reading is not None and bool(look.reading.draft.strip()))
             limit_s = VANISHED_AFTER_S if appeared else self._doors.config.evidence_timeout_s
@@ -152,12 +155,17 @@ class Submission:
             return False
         return not reading.draft.strip()
 
+    def _is_unread(self, look: Look) -> bool:
+        """Whether keys wait that the program has not read: what its screen shows is not all that stands there."""
+        return look.reading is not None and look.pane is not None and is_unread(look.pane.tty)
+
     async def _press(self, pane: Pane, seen: Seen, count: int) -> bool:
         """Enter number `count`. The ledger is written first, so that a kill in between is never a second Enter."""
         if count == 1:
             mark = self._doors.eyes.transcript_size(self._agent.name)
             self._note(entered_at=iso(self._doors.now()), transcript_mark=mark)
         at, mark = self._ledger.entered_at, self._ledger.transcript_mark
+        self._refused = ()
         if not await self._doors.queue.entered(self._waiting, at, count, mark):
             return False
         target = self._target(pane)
@@ -202,7 +210,7 @@ class Submission:
         """Wait for a sign that our text was submitted; press Enter again while it still stands there."""
         if not self._can_show():
             return await self._delivered(Evidence.NONE)
-        begun = pressed = time.monotonic()
+        begun = entered = pressed = time.monotonic()
         again_s, pause_s = ENTER_AGAIN_S, 0.012
         while True:
             evidence = self._evidence(self._ledger.entered_at)
@@ -224,6 +232,10 @@ class Submission:
                 if begun - pressed > VANISHED_AFTER_S:
                     await self._take_out(look)
                     return await self._unconfirmed("its text stayed in the composer, an equal one was seen")
+            elif standing is Match.EXACT and self._is_unread(look):  # one Enter more would go to what comes next
+                pressed = begun
+                if begun - entered > HIDDEN_S:
+                    await self._note_hold(self._waiting.command.id, "not submitted: the agent has not read Enter yet")
             elif standing is Match.EXACT:
                 if begun - pressed > again_s:
                     if self._ledger.enters >= self._doors.config.enter_limit:
