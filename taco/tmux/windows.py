@@ -42,11 +42,16 @@ async def open_window(pipe: CommandPipe, session: str, index: int, name: str, *,
 
 
 async def called_now(pipe: CommandPipe, session: str) -> str:
-    """What a tmux session of ours is called: where a person has renamed it, its executor's pane tells."""
+    """What a tmux session of ours is called: where a person has renamed it, the panes of its runners tell."""
     panes = await pipe.panes()
     if any(pane.session == session for pane in panes):
         return session
-    return next((pane.session for pane in panes if pane.agent == f"{session}/executor"), session)
+    return next((pane.session for pane in panes if pane.agent in runners(session)), session)
+
+
+def runners(session: str) -> tuple[str, str]:
+    """The owners of the panes that stay in a session: people may move those of its agents."""
+    return f"{session}/executor", f"{session}/monitor"
 
 
 async def run_in(pipe: CommandPipe, pane: str, argv: Sequence[str], *, cwd: str, owner: str) -> int:
