@@ -24,7 +24,7 @@ from taco.tmux.sight import seen_empty
 IDLE_S = 30.0  # an empty queue is looked at this often without a wake-up call
 HELD_S = 0.5
 GONE_S = 5.0
-LOOK_AHEAD_S = 0.04  # before the wait for Enter is over: a look takes 5 ms, on a loaded machine more
+AHEAD_S = 0.04  # before Enter is due it is prepared: a look and a note in the ledger, 10 ms where nothing else runs
 _MOVING = frozenset({"composer", "cursor", "mode", "dialog"})  # clauses that a redraw may break for a moment
 
 
@@ -39,6 +39,7 @@ class Courier:
         self._doors = doors
         self._typed_here = ""  # the id of the command whose text this very process typed
         self._held = ("", "")
+        self._next: Heads | None = None  # as it stood when the last command was finished
         self._refusals = 0
         self._errors = 0
         self._recent: deque[str] = deque(maxlen=8)  # texts that were submitted: an interrupt may put one back
@@ -82,7 +83,7 @@ class Courier:
 
     async def _turn(self) -> float:
         """Do what can be done now; seconds after which to look again (0: at once)."""
-        heads = await self._doors.queue.heads(self.agent.name)
+        heads, self._next = self._next or await self._doors.queue.heads(self.agent.name), None
         if heads.head is None:
             await self._hold("", "")
             return IDLE_S
@@ -138,11 +139,12 @@ class Courier:
         verdict = await self._typing(waiting, target, text, look)
         if not verdict.done:
             return await self._refused(waiting, verdict)
-        typed_at = time.monotonic()
+        settle_s = message.settle_ms(self.provider.settle_ms, len(text.encode())) / 1_000
+        due = time.monotonic() + settle_s
         self._typed_here = waiting.command.id
         self._refusals = self._errors = 0
         await self._doors.queue.typed(waiting, before)
-        seen = await self._settle(typed_at, text)
+        seen = await self._settle(due)
         self._held = ("", "")
         ledger = replace(
             waiting.ledger,
@@ -151,20 +153,15 @@ class Courier:
             typed_at=before,
             transcript_mark=mark,
         )
-        return await self._submit(replace(waiting, ledger=ledger), text, before=look.reading, seen=seen)
+        return await self._submit(replace(waiting, ledger=ledger), text, due=due, before=look.reading, seen=seen)
 
-    async def _settle(self, typed_at: float, text: str) -> Look | None:
-        """The wait between text and Enter; how the screen was seen shortly before its end, where there is one.
+    async def _settle(self, due: float) -> Look | None:
+        """Most of the wait between text and Enter; how the screen is then, where there is one.
 
-        Enter can follow at once then: the guard compares the screen once more.
+        The rest is for the look and for the ledger, so that Enter can follow at `due`: the guard compares once more.
         """
-        settle_s = message.settle_ms(self.provider.settle_ms, len(text.encode())) / 1_000
-        seen = None
-        if self.provider.reads_screen:
-            await asyncio.sleep(settle_s - LOOK_AHEAD_S)
-            seen = await self._look()
-        await asyncio.sleep(max(0.0, typed_at + settle_s - time.monotonic()))
-        return seen
+        await asyncio.sleep(due - AHEAD_S - time.monotonic())
+        return await self._look() if self.provider.reads_screen else None
 
     async def _typing(self, waiting: Waiting, target: Target, text: str, look: Look) -> Verdict:
         seen = seen_empty(self.provider, look.reading, look.cursor) if look.reading else NOTHING_SEEN
@@ -227,14 +224,24 @@ class Courier:
         return 0
 
     async def _submit(
-        self, waiting: Waiting, text: str, *, before: Reading | None = None, seen: Look | None = None
+        self,
+        waiting: Waiting,
+        text: str,
+        *,
+        due: float = 0.0,
+        before: Reading | None = None,
+        seen: Look | None = None,
     ) -> float:
-        end = await self._submission(waiting, text, before=before).run(seen)
+        submission = self._submission(waiting, text, due=due, before=before)
+        end = await submission.run(seen)
         if end is End.FINISHED:
             self._doors.pace.note(waiting.command.sender, self.agent.name, self._doors.now())
+            self._next = submission.next
         return self._ended(end, text)
 
-    def _submission(self, waiting: Waiting, text: str, *, before: Reading | None = None) -> Submission:
+    def _submission(
+        self, waiting: Waiting, text: str, *, due: float = 0.0, before: Reading | None = None
+    ) -> Submission:
         return Submission(
             self._doors,
             self.agent,
@@ -243,6 +250,7 @@ class Courier:
             text,
             typed_here=self._typed_here == waiting.command.id,
             repeats=text in self._recent,
+            due=due,
             before=before,
             note_hold=self._hold,
             rest=self._rest,

@@ -16,7 +16,7 @@ from taco.executor.words import because
 from taco.message import Match
 from taco.models import Agent, CommandState, Evidence, Ledger, Level, Outcome, Pane, from_iso, iso
 from taco.provider import Provider
-from taco.records import Waiting
+from taco.records import Heads, Waiting
 from taco.screen import Reading
 from taco.tmux.guard import NOTHING_SEEN, Seen, Target
 from taco.tmux.sight import seen_text
@@ -47,12 +47,14 @@ class Submission:
         *,
         typed_here: bool,
         repeats: bool,
+        due: float,
         before: Reading | None,
         note_hold: Callable[[str, str], Awaitable[None]],
         rest: Callable[[float], Awaitable[None]],
     ) -> None:
         """`typed_here`: this very process typed it; `repeats`: the agent got an equal text lately, whose evidence may
-        come only now; `before`: the screen it was typed on, as far as this process has seen it.
+        come only now; `due`: when Enter may be pressed (monotonic seconds); `before`: the screen it was typed on, as
+        far as this process has seen it.
         """
         self._doors = doors
         self._agent = agent
@@ -62,7 +64,9 @@ class Submission:
         self._text = text
         self._typed_here = typed_here
         self._repeats = repeats
+        self._due = due
         self._before = before
+        self.next: Heads | None = None  # what waits for the agent, as it stood when this command was finished
         self._note_hold = note_hold
         self._refused: tuple[str, ...] = ()  # the clauses that refused last
         self._rest = rest
@@ -163,11 +167,13 @@ class Submission:
         """Enter number `count`. The ledger is written first, so that a kill in between is never a second Enter."""
         if count == 1:
             mark = self._doors.eyes.transcript_size(self._agent.name)
-            self._note(entered_at=iso(self._doors.now()), transcript_mark=mark)
+            in_s = max(0.0, self._due - time.monotonic())
+            self._note(entered_at=iso(self._doors.now() + in_s), transcript_mark=mark)
         at, mark = self._ledger.entered_at, self._ledger.transcript_mark
         self._refused = ()
         if not await self._doors.queue.entered(self._waiting, at, count, mark):
             return False
+        await asyncio.sleep(self._due - time.monotonic())
         target = self._target(pane)
         if pane.in_mode:
             await self._doors.guard.leave_mode(target)
@@ -322,7 +328,9 @@ class Submission:
         return await self._finish(Outcome(CommandState.UNCONFIRMED, reason=reason))
 
     async def _finish(self, outcome: Outcome) -> End:
-        await self._doors.queue.finish(self._waiting, outcome, iso(self._doors.now()))
+        queue = self._doors.queue
+        finish = queue.finish(self._waiting, outcome, iso(self._doors.now()))
+        _, self.next = await asyncio.gather(finish, queue.heads(self._agent.name))  # one trip, in this order
         return End.FINISHED
 
     async def _queue_again(self, reason: str) -> End:

@@ -46,7 +46,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_/-]+")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether it was done; if not, the names of the clauses that did not hold."""
+    """Whether it was done; if not, the names of the clauses that did not hold, none when all do again by now."""
 
     done: bool
     refused: tuple[str, ...] = ()
@@ -218,15 +218,19 @@ class Guard:
         if self._fence:
             every["executor"] = equal("#{@taco_executor}", self._fence)
         kept = {name: test for name, test in every.items() if name not in self._without}
-        why = "".join(f"#{{?{test},, {name}}}" for name, test in kept.items())
-        pane = quote(target.pane)
         answer = await self._pipe.run(
-            f"if-shell -F -t {pane} {quote(all_of(list(kept.values())))} "
-            f"{{ {command_list(actions)} ; display-message -p done }} "
-            f"{{ display-message -p -t {pane} {quote('refused' + why)} }}"
+            f"if-shell -F -t {quote(target.pane)} {quote(all_of(list(kept.values())))} "
+            f"{{ {command_list(actions)} ; display-message -p done }} {{ display-message -p refused }}"
         )
         if answer == ["done"]:
             return Verdict(True)
-        if answer and answer[0].startswith("refused"):
-            return Verdict(False, tuple(answer[0].split()[1:]))
+        if answer == ["refused"]:
+            return Verdict(False, await self._why(target.pane, kept))
         raise TmuxError(f"tmux answered {answer!r} to a guarded command")
+
+    async def _why(self, pane: str, tests: Mapping[str, str]) -> tuple[str, ...]:
+        """The clauses that do not hold; asked apart, since tmux would read this with every guarded command."""
+        why = "".join(f"#{{?{test},, {name}}}" for name, test in tests.items())
+        return tuple(
+            (await self._pipe.run(command("display-message", "-p", "-t", pane, f"refused{why}")))[0].split()[1:]
+        )

@@ -143,7 +143,7 @@ async def test_a_hook_of_before_is_none(hasty: Rig) -> None:
     agent.hook("UserPromptSubmit", prompt=TEXT)
     agent.hook("Stop")
     sent = await hasty.send("be", "hello")
-    ledger = await hasty.until(sent, CommandState.ENTERED)
+    ledger = await hasty.pressed(sent)
     agent.hook("UserPromptSubmit", prompt=TEXT, at=time.time() - 30)
     assert ledger.entered_at > iso(time.time() - 30)
     assert (await hasty.ended(sent))[0].state is CommandState.UNCONFIRMED
@@ -166,7 +166,7 @@ async def test_a_transcript_of_before_is_none(hasty: Rig) -> None:
 async def test_what_a_person_took_back_is_none(hasty: Rig) -> None:
     agent = await Hooked.start(hasty)
     sent = await hasty.send("be", "hello")
-    await hasty.until(sent, CommandState.ENTERED)
+    await hasty.pressed(sent)
     agent.note(type="queue-operation", operation="popAll", content=TEXT)
     agent.note(type="queue-operation", operation="enqueue", content=TEXT)
     assert (await hasty.ended(sent))[0].state is CommandState.UNCONFIRMED
@@ -186,7 +186,7 @@ async def test_the_hook_of_an_equal_text_before_is_none(hasty: Rig) -> None:
     await agent.submitted()
     agent.note(type="queue-operation", operation="enqueue", content=TEXT)
     assert (await hasty.until(first, CommandState.DELIVERED)).evidence is Evidence.TRANSCRIPT
-    await hasty.until(second, CommandState.ENTERED)
+    await hasty.pressed(second)
     agent.hook("UserPromptSubmit", prompt=TEXT)
     (ledger,) = await hasty.ended(second)
     assert (ledger.state, ledger.evidence) == (CommandState.UNCONFIRMED, None)
@@ -235,7 +235,7 @@ async def test_a_submitted_text_that_stays_in_the_composer_is_taken_out(rig: Rig
     agent = await Hooked.start(rig, swallow=1.0)
     first, second = [await rig.send("be", text) for text in ("hello", "next")]
     for sent, text in ((first, TEXT), (second, "[mother → be]: next")):
-        await rig.until(sent, CommandState.ENTERED)
+        await rig.pressed(sent)
         agent.hook("UserPromptSubmit", prompt=text)
         agent.hook("Stop")
         assert (await rig.until(sent, CommandState.DELIVERED)).enters == 1
@@ -323,7 +323,7 @@ async def test_a_text_that_a_person_submitted_while_nobody_looked(rig: Rig) -> N
 async def test_evidence_from_before_a_kill_counts(rig: Rig) -> None:
     agent = await Hooked.start(rig)
     sent = await rig.send("be", "hello")
-    await rig.until(sent, CommandState.ENTERED)
+    await rig.pressed(sent)
     await rig.kill()
     await agent.submitted()
     agent.hook("UserPromptSubmit", prompt=TEXT)
@@ -336,7 +336,7 @@ async def test_evidence_from_before_a_kill_counts(rig: Rig) -> None:
 async def test_a_resumed_transcript_tells_what_its_last_process_got(rig: Rig) -> None:
     agent = await Hooked.start(rig)
     sent = await rig.send("be", "hello")
-    await rig.until(sent, CommandState.ENTERED)
+    await rig.pressed(sent)
     await rig.kill()
     await agent.submitted()
     agent.user(TEXT)

@@ -337,7 +337,7 @@ class Late:
 async def test_what_is_entered_is_not_cancelled(rig: Rig) -> None:
     await composer(rig, submit_lag_ms="1500")
     sent = await rig.send("be", "hello")
-    await rig.until(sent, CommandState.ENTERED)
+    await rig.pressed(sent)
     with pytest.raises(ConflictError, match="entered"):
         await rig.broker.cancel(sent)
     assert (await rig.ended(sent))[0].state is CommandState.DELIVERED

@@ -330,6 +330,14 @@ class Rig:
         assert found is not None
         return found
 
+    async def pressed(self, command_id: str) -> Ledger:
+        """The ledger of a command, once its Enter was pressed: that is announced a moment before."""
+        ledger = await self.until(command_id, CommandState.ENTERED)
+        pane = self.agents[ledger.target].pane
+        noted = f"{command_id}/"
+        await wait_for_async(lambda: self.tmux.show(pane, "#{@taco_entered}").startswith(noted), what=self.report)
+        return ledger
+
     async def ended(self, *command_ids: str, timeout_s: float = 20) -> list[Ledger]:
         """The ledgers of commands, once all have ended."""
         deadline = time.monotonic() + timeout_s
