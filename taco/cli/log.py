@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,7 @@ async def _read(url: str, name: str, wanted: Filter, count: int, *, follow: bool
         try:
             last = last or await _tail(broker, wanted, count)
             while follow:
+                sys.stdout.flush()  # a pipe or a file would be written to by the block
                 for event in await broker.events(count=_AT_ONCE, after=last):
                     last = event.id
                     if wanted.wants(event):

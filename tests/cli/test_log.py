@@ -46,8 +46,8 @@ def test_json_is_one_event_per_line(shop: Shop) -> None:
 def following(shop: Shop) -> Iterator[tuple[subprocess.Popen[str], deque[str]]]:
     lines: deque[str] = deque()
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", "taco", "log", "-f", "--json"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-m", "taco", "log", "-f", "--json"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
