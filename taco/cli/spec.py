@@ -162,7 +162,7 @@ def _parse(text: str, max_agents: int | None, here: place.Place | None = None) -
 
 
 def _read(file: str) -> str:
-    return read_body(["-"] if file == "-" else [], None if file == "-" else file, what="spec")
+    return read_body([], file, what="spec", instead="a spec is JSON: taco spec schema")
 
 
 def _fields(here: place.Place) -> Mapping[str, str]:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from taco.calls import MAX_BODY
 from taco.cli import say
+from taco.cli.body import checked, read_body
 from taco.cli.options import json_option
 from taco.errors import NotFoundError, UsageError
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from taco.session import StartRequest
 
 DEMO = "demo"
+A_SPEC = "a spec is JSON: taco spec schema"
+PROMPT = {"what": "prompt", "instead": "put it into a file in the project, and name that file in the prompt"}
 
 
 @click.command()
@@ -63,6 +67,8 @@ def _request(prompt: str | None, edit: bool, options: dict[str, object]) -> Star
     from taco.session import StartRequest
     from taco.tmux.server import socket_here
 
+    if prompt == "-" and options.get("spec") == "-":
+        raise UsageError("the prompt and the spec cannot both be read from standard input", hint="put one into a file")
     spec = _spec(options.get("spec"))
     project = Path(str(options["directory"])).expanduser().resolve()
     provider = str(options.get("provider") or "") or _default_provider(project)
@@ -84,19 +90,22 @@ def _request(prompt: str | None, edit: bool, options: dict[str, object]) -> Star
 
 def _prompt(prompt: str | None, edit: bool, has_spec: bool, *, mother: bool) -> str:
     """The prompt from the argument, standard input, an editor, or a question; raises UsageError for none."""
-    if edit:
-        prompt = click.edit(prompt or "") or ""
-    elif prompt == "-":
-        prompt = sys.stdin.read()
-    elif prompt is None and has_spec:
-        prompt = "Follow the spec."
-    elif prompt is None and not mother:
-        prompt = "No Mother: the person leads."
-    elif prompt is None and sys.stdin.isatty():
-        prompt = _asked()
+    if prompt == "-" and not edit:
+        return read_body(["-"], **PROMPT).strip()
+    try:
+        if edit:
+            prompt = click.edit(checked(prompt, **PROMPT) if prompt else "") or ""
+        elif prompt is None and has_spec:
+            prompt = "Follow the spec."
+        elif prompt is None and not mother:
+            prompt = "No Mother: the person leads."
+        elif prompt is None and sys.stdin.isatty():
+            prompt = _asked()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the prompt is not UTF-8: {error.reason}", hint="convert it to UTF-8") from None
     if not (prompt or "").strip():
         raise UsageError("there is no prompt", hint='say what you want built: taco start "build me X"')
-    return str(prompt).strip()
+    return checked(str(prompt), **PROMPT).strip()
 
 
 def _asked() -> str:
@@ -115,19 +124,20 @@ def _asked() -> str:
 
 
 def _spec(option: object) -> str:
+    """The text of `--spec`; raises NotFoundError for a file that cannot be read, UsageError for what is no text."""
     if not option:
         return ""
     if option == "-":
-        return sys.stdin.read()
+        return read_body(["-"], what="spec", instead=A_SPEC)
     path = Path(str(option)).expanduser()
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise NotFoundError(f"{path}: {reason}", hint="name a file that holds a spec: taco spec check FILE") from None
-    if not text.strip():
-        raise UsageError(f"{path} is empty", hint="see: taco spec schema")
-    return text
+        with path.open("rb") as file:
+            raw = file.read(MAX_BODY + 1)
+    except OSError as error:
+        raise NotFoundError(
+            f"{path}: {error.strerror}", hint="name a file that holds a spec: taco spec check FILE"
+        ) from None
+    return checked(raw, what=f"spec {path}", instead=A_SPEC)
 
 
 def _default_provider(project: Path) -> str:

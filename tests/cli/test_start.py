@@ -1,0 +1,62 @@
+"""What `taco start` refuses before it starts anything."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from taco import redis_server
+from tests.cli.conftest import Done, taco
+
+RANDOM = bytes(range(1, 256))
+
+
+@pytest.fixture
+def project(taco_home: Path, tmux_socket: str, tmp_path: Path) -> Path:
+    """A person's project; what is started would be on a tmux server of its own."""
+    return tmp_path
+
+
+def refused(done: Done, home: Path, code: int = 2) -> str:
+    """The one line of a start that was refused, once it is sure that nothing was started."""
+    assert (done.code, done.out, done.err.count("error:"), "Traceback" in done.err) == (code, "", 1, False), done.err
+    assert not list((home / "sessions").glob("*/session.json"))
+    assert redis_server.running(home) is None
+    return next(line for line in done.err.splitlines() if line.startswith("error:"))
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "says"),
+    [
+        (["-"], RANDOM, "the prompt is not UTF-8: byte 127 is 0x80"),
+        (["abc\udcff"], None, "the prompt is not UTF-8: byte 3 is 0xff"),
+        (["abc\udcff", "--edit"], None, "the prompt is not UTF-8: byte 3 is 0xff"),
+        (["-"], b"a\0b", "the prompt is binary"),
+        (["-"], b" \n", "the prompt is empty"),
+        (["x", "--spec", "-"], RANDOM, "the spec is not UTF-8: byte 127 is 0x80"),
+        (["x", "--spec", "-"], b"\0\1", "the spec is binary: it holds NUL bytes — a spec is JSON: taco spec schema"),
+        (["-", "--spec", "-"], b"x", "cannot both be read from standard input"),
+    ],
+)
+def test_what_is_no_text_is_refused(
+    project: Path, taco_home: Path, words: list[str], given: bytes | None, says: str
+) -> None:
+    done = taco("start", *words, "--provider", "demo", "-d", input=given, cwd=project)
+    assert says in refused(done, taco_home)
+
+
+def test_a_spec_file_that_is_no_text_is_named(project: Path, taco_home: Path) -> None:
+    (project / "team.json").write_bytes(RANDOM)
+    done = taco("start", "--spec", "team.json", "--provider", "demo", "-d", cwd=project)
+    assert "the spec team.json is not UTF-8: byte 127" in refused(done, taco_home)
+
+
+def test_an_editor_that_writes_no_text_starts_nothing(project: Path, taco_home: Path) -> None:
+    editor = project / "editor"
+    editor.write_text("#!/bin/sh\nprintf 'a shop\\377' > \"$1\"\n")
+    editor.chmod(0o755)
+    env = {"EDITOR": str(editor), "VISUAL": "", "PATH": os.environ["PATH"]}
+    done = taco("start", "--edit", "--provider", "demo", "-d", cwd=project, env=env)
+    assert "the prompt is not UTF-8" in refused(done, taco_home)
