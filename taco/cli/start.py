@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 DEMO = "demo"
 A_SPEC = "a spec is JSON: taco spec schema"
-PROMPT = {"what": "prompt", "instead": "put it into a file in the project, and name that file in the prompt"}
+IN_A_FILE = "put it into a file in the project, and name that file in the prompt"
+MAX_PROMPT = 100_000  # bytes; it stands in Mother's first words, which Linux takes as one argument below 128 KiB
 
 
 @click.command()
@@ -91,10 +92,10 @@ def _request(prompt: str | None, edit: bool, options: dict[str, object]) -> Star
 def _prompt(prompt: str | None, edit: bool, has_spec: bool, *, mother: bool) -> str:
     """The prompt from the argument, standard input, an editor, or a question; raises UsageError for none."""
     if prompt == "-" and not edit:
-        return read_body(["-"], **PROMPT).strip()
+        return read_body(["-"], what="prompt", instead=IN_A_FILE, most=MAX_PROMPT).strip()
     try:
         if edit:
-            prompt = click.edit(checked(prompt, **PROMPT) if prompt else "") or ""
+            prompt = click.edit(_carried(prompt) if prompt else "") or ""
         elif prompt is None and has_spec:
             prompt = "Follow the spec."
         elif prompt is None and not mother:
@@ -105,7 +106,12 @@ def _prompt(prompt: str | None, edit: bool, has_spec: bool, *, mother: bool) -> 
         raise UsageError(f"the prompt is not UTF-8: {error.reason}", hint="convert it to UTF-8") from None
     if not (prompt or "").strip():
         raise UsageError("there is no prompt", hint='say what you want built: taco start "build me X"')
-    return checked(str(prompt), **PROMPT).strip()
+    return _carried(str(prompt)).strip()
+
+
+def _carried(prompt: str) -> str:
+    """The prompt, when it is one; raises UsageError."""
+    return checked(prompt, what="prompt", instead=IN_A_FILE, most=MAX_PROMPT)
 
 
 def _asked() -> str:

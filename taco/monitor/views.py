@@ -11,6 +11,7 @@ from taco.monitor.source import Letters, Snapshot
 from taco.monitor.team import count, look
 from taco.monitor.words import age, age_of, clean, clock, number, wrap
 
+PROMPT_HEAD = 1_000  # characters of the prompt that are looked at for its part of one line
 _HEALTH = dict.fromkeys(("ok", "healthy"), ("●", "good")) | dict.fromkeys(("down", "unhealthy"), ("✗", "bad"))
 
 
@@ -25,7 +26,7 @@ def header_lines(snapshot: Snapshot | None, now: float, width: int) -> list[Line
             said(f"  {snapshot.session}", "strong"),
             *status,
             said(f"  {snapshot.provider}" if snapshot.provider else ""),
-            said(f"  {snapshot.prompt}", "quiet"),
+            said(f"  {snapshot.prompt[:PROMPT_HEAD]}", "quiet"),
         ),
         right=badges(snapshot),
     )

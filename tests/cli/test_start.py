@@ -10,7 +10,7 @@ import pytest
 from taco import redis_server
 from tests.cli.conftest import Done, taco
 
-RANDOM = bytes(range(1, 256))
+RANDOM = b"\x01\x02\x80\xff"
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ def refused(done: Done, home: Path, code: int = 2) -> str:
 @pytest.mark.parametrize(
     ("words", "given", "says"),
     [
-        (["-"], RANDOM, "the prompt is not UTF-8: byte 127 is 0x80"),
+        (["-"], RANDOM, "the prompt is not UTF-8: byte 2 is 0x80"),
         (["abc\udcff"], None, "the prompt is not UTF-8: byte 3 is 0xff"),
         (["abc\udcff", "--edit"], None, "the prompt is not UTF-8: byte 3 is 0xff"),
         (["-"], b"a\0b", "the prompt is binary"),
         (["-"], b" \n", "the prompt is empty"),
-        (["x", "--spec", "-"], RANDOM, "the spec is not UTF-8: byte 127 is 0x80"),
+        (["x", "--spec", "-"], RANDOM, "the spec is not UTF-8: byte 2 is 0x80"),
         (["x", "--spec", "-"], b"\0\1", "the spec is binary: it holds NUL bytes — a spec is JSON: taco spec schema"),
         (["-", "--spec", "-"], b"x", "cannot both be read from standard input"),
     ],
@@ -50,7 +50,7 @@ def test_what_is_no_text_is_refused(
 def test_a_spec_file_that_is_no_text_is_named(project: Path, taco_home: Path) -> None:
     (project / "team.json").write_bytes(RANDOM)
     done = taco("start", "--spec", "team.json", "--provider", "demo", "-d", cwd=project)
-    assert "the spec team.json is not UTF-8: byte 127" in refused(done, taco_home)
+    assert "the spec team.json is not UTF-8: byte 2" in refused(done, taco_home)
 
 
 def test_an_editor_that_writes_no_text_starts_nothing(project: Path, taco_home: Path) -> None:
@@ -60,3 +60,10 @@ def test_an_editor_that_writes_no_text_starts_nothing(project: Path, taco_home: 
     env = {"EDITOR": str(editor), "VISUAL": "", "PATH": os.environ["PATH"]}
     done = taco("start", "--edit", "--provider", "demo", "-d", cwd=project, env=env)
     assert "the prompt is not UTF-8" in refused(done, taco_home)
+
+
+def test_a_prompt_that_is_too_long_is_refused(project: Path, taco_home: Path) -> None:
+    for words, given in ((["-"], "ü" * 50_001), (["x" * 100_001], None), (["-"], "x" * 3_000_000)):
+        line = refused(taco("start", *words, "--provider", "demo", "-d", input=given, cwd=project), taco_home)
+        assert "the prompt is longer than 100,000 bytes" in line
+        assert "put it into a file in the project, and name that file" in line

@@ -136,6 +136,12 @@ def test_the_session_of_the_tmux_we_are_in_is_meant(shop: Shop, tmux: Tmux) -> N
     assert taco("status", "--json", env=inside).json["session"] == "blog"
 
 
+def test_only_the_head_of_a_long_prompt_is_looked_at(shop: Shop) -> None:
+    shop.record.changed(prompt="a" + "\n" * 30_000 + "late").save()
+    done = taco("status")
+    assert (done.code, "“a”" in done.out, "late" in done.out) == (0, True, False)
+
+
 def test_without_sessions_ls_is_empty(taco_home: object) -> None:
     assert taco("ls", "--json").json == []
     assert taco("ls").out == ""
