@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -29,7 +30,7 @@ from taco.errors import (
     UsageError,
 )
 from taco.keys import FRESH_S
-from taco.models import MOTHER, Agent, AgentState, AgentStatus, Event, EventType, iso
+from taco.models import GONE_LEVELS, MOTHER, Agent, AgentState, AgentStatus, Event, EventType, Level, iso
 from taco.paths import SessionRecord
 from taco.provider import Provider
 from taco.records import agent_fields, agent_from
@@ -55,6 +56,7 @@ MONITOR_WINDOW = 1
 DEMO_VARIABLES = frozenset({"TACO_DEMO_SPEED", "TACO_DEMO_LOG", "TACO_DEMO_IDLE"})
 KEPT = DEMO_VARIABLES | VARIABLES.keys() | {"TACO_HOME", "TACO_REDIS_SERVER"}
 STAND_S = 60.0  # how long the windows of a session may take to stand
+BEGIN_S, LASTED_S = 10.0, 1.0  # for Mother's CLI to begin; it has begun well when it still runs after so long
 
 Say = Callable[[str], None]
 Result = TypeVar("Result")
@@ -192,7 +194,12 @@ def _opened(record: SessionRecord, request: StartRequest, say: Say) -> SessionRe
     environ = {key: value for key, value in request.environ.items() if not key.startswith("TACO_") or key in KEPT}
     paths.write_private(record.directory / "environment.json", json.dumps(environ))
     _run(_store(record, request))
-    return _stand(record, say)
+    record, ended = _stand(record, say)
+    if ended:
+        raise TacoError(
+            ended, hint=f"try its command by itself; see: taco provider show {record.provider}, taco doctor"
+        )
+    return record
 
 
 async def _store(record: SessionRecord, request: StartRequest) -> None:
@@ -255,8 +262,11 @@ def _session_fields(record: SessionRecord) -> dict[str, str]:
     }
 
 
-def _stand(record: SessionRecord, say: Say) -> SessionRecord:
-    """Open the tmux session with its first three windows, and wait until its executor has taken over."""
+def _stand(record: SessionRecord, say: Say) -> tuple[SessionRecord, str]:
+    """Open the tmux session with its first three windows, and wait until its executor has taken over.
+
+    The record as it is then, and how Mother's CLI has ended; "" when it runs.
+    """
     server = TmuxServer(record.tmux_socket)
     cwd = str(record.project_dir)
     pane, socket = server.new_session(record.name, cwd=cwd)
@@ -267,10 +277,10 @@ def _stand(record: SessionRecord, say: Say) -> SessionRecord:
     record = _run(_windows(record, pane))
     record.save()
     say(f"windows 0 to 2 of tmux session {record.name}")
-    _run(_wait_until_up(record, say))
+    ended = _run(_wait_until_up(record, say))
     record = record.changed(status=paths.RUNNING)
     record.save()
-    return record
+    return record, ended
 
 
 async def _windows(record: SessionRecord, mother_pane: str) -> SessionRecord:
@@ -297,19 +307,21 @@ async def _note_mother(record: SessionRecord, pane: str) -> None:
         await broker.close()
 
 
-async def _wait_until_up(record: SessionRecord, say: Say) -> None:
-    """Wait until the executor delivers and Mother has been started; raises TacoError with what it said instead."""
+async def _wait_until_up(record: SessionRecord, say: Say) -> str:
+    """Wait until the executor delivers and Mother has begun; how she ended, if she did so at once.
+
+    Raises TacoError with what the executor said instead.
+    """
     broker = await Broker.connect(record.redis_url, record.name)
     pipe, deadline = CommandPipe(record.tmux_socket), time.monotonic() + STAND_S
     try:
         while time.monotonic() < deadline:
-            fields = await broker.session_fields()
-            mother = next((agent for agent in await broker.agents() if agent.name == MOTHER), None)
+            fields, mother = await broker.session_fields(), await _mother_now(broker)
             if mother is not None and mother.status is AgentStatus.FAILED:
                 raise TacoError(f"Mother {mother.failed}")
             if fields.get("executor_pid") and (mother is None or mother.pid):
-                say("the executor delivers" + (", Mother is at work in window 0" if mother else ""))
-                return
+                say("the executor delivers")
+                return await _mother_end(broker, pipe, say) if mother else ""
             pane = await pipe.pane(record.more["executor_pane"])
             if pane is None or pane.dead:
                 raise TacoError(f"the executor ended at once: {await last_words(pipe, pane)}")
@@ -317,6 +329,40 @@ async def _wait_until_up(record: SessionRecord, say: Say) -> None:
     finally:
         await broker.close()
     raise TacoError(f"the windows did not stand after {STAND_S:.0f} s", hint="see: taco doctor")
+
+
+async def _mother_now(broker: Broker) -> Agent | None:
+    return next((agent for agent in await broker.agents() if agent.name == MOTHER), None)
+
+
+async def _mother_end(broker: Broker, pipe: CommandPipe, say: Say) -> str:
+    """How Mother's CLI ended at once; "" when it runs: it is seen to be past its start, or has lasted."""
+    begun, deadline = math.inf, time.monotonic() + BEGIN_S
+    while (mother := await _mother_now(broker)) is not None:
+        level, now = mother.state.level, time.monotonic()
+        if level in GONE_LEVELS or not processes.is_alive(mother.pid):
+            return await _last_words_of_mother(pipe, mother)
+        if level is not Level.STARTING and mother.state.source != "pane":  # which says only that there is a process
+            break
+        if math.isinf(begun) and "exec-agent" not in processes.command_line(mother.pid):
+            begun = now
+        if now > min(begun + LASTED_S, deadline):
+            break
+        await asyncio.sleep(0.05)
+    asks = mother is not None and mother.state.level is Level.WAITING
+    say("Mother asks for you in window 0" if asks else "Mother is at work in window 0")
+    return ""
+
+
+async def _last_words_of_mother(pipe: CommandPipe, mother: Agent) -> str:
+    """What her pane shows, once tmux has seen the end, too; a little later at the most, as it may miss it."""
+    deadline = time.monotonic() + LASTED_S
+    pane = await pipe.pane(mother.pane)
+    while pane is not None and not pane.dead_status and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+        pane = await pipe.pane(mother.pane)
+    how = f" (exit {pane.dead_status})" if pane is not None and pane.dead_status else ""
+    return f"Mother's CLI ended at once{how}: {await last_words(pipe, pane)}"
 
 
 def _take_down(record: SessionRecord) -> None:
@@ -475,7 +521,10 @@ def resume(record: SessionRecord, say: Say, *, environ: Mapping[str, str]) -> Se
         paths.write_private(record.directory / "environment.json", json.dumps(_merged(record, environ)))
         count = _run(_prepare(record))
         say(f"{count} agents to bring back")
-        return _stand(record, say)
+        record, ended = _stand(record, say)
+        if ended:
+            say(f"{ended}; the session runs without her: taco agent restart mother")
+        return record
 
 
 def _socket_for(record: SessionRecord) -> str:

@@ -183,6 +183,51 @@ def test_a_start_that_fails_half_way_leaves_nothing(fresh: House) -> None:
     assert nothing_is_left(fresh)
 
 
+# how Mother's CLI fails, and what is said of that
+AT_ONCE = {
+    "it ends": (["sh", "-c", "exit 3"], "ended at once (exit 3): it said nothing"),
+    "it ends and says why": (["sh", "-c", "echo no licence; exit 4"], "ended at once (exit 4): no licence"),
+    "it cannot be executed": (["{root}/broken"], "broken"),
+}
+
+
+@pytest.mark.parametrize("case", AT_ONCE.values(), ids=AT_ONCE)
+def test_a_mother_that_ends_at_once_is_a_start_that_failed(fresh: House, case: tuple[list[str], str]) -> None:
+    words, said = case
+    broken = fresh.root / "broken"
+    broken.write_bytes(b"\x7fELF of another machine")
+    broken.chmod(0o755)
+    fresh.provider("brief", [word.replace("{root}", str(fresh.root)) for word in words], first_prompt="none")
+    done = fresh.taco("start", "x", "--provider", "brief", "--session", "doomed", "-d", check=False)
+    error = done.stderr.splitlines()[-1]
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert error.startswith("error: Mother's CLI ended at once")
+    assert said in error
+    assert "taco provider show brief" in error
+    assert nothing_is_left(fresh)
+
+
+def test_a_mother_that_cannot_come_back_leaves_the_session_to_its_agents(fresh: House) -> None:
+    flag = fresh.root / "gone"
+    script = f"test -e {flag} && {{ echo no licence; exit 4; }}; exec taco demo-agent --name mother --idle"
+    fresh.provider("brief", ["sh", "-c", script], first_prompt="none")
+    fresh.taco("start", "x", "--provider", "brief", "--session", "half", "-d")
+    fresh.taco("stop", "half")
+    flag.touch()
+    done = fresh.taco("resume", "half", "-d")
+    assert "Mother's CLI ended at once (exit 4): no licence" in done.stderr
+    assert "taco agent restart mother" in done.stderr
+    assert [each["status"] for each in fresh.json("ls")] == ["running"]
+    end(fresh, "half")
+
+
+def test_a_mother_that_takes_her_time_has_started(fresh: House) -> None:
+    fresh.provider("slow", ["sh", "-c", "exec tail -f /dev/null"], first_prompt="none")
+    done = fresh.taco("start", "x", "--provider", "slow", "--session", "slow", "-d")
+    assert "Mother is at work in window 0" in done.stderr
+    end(fresh, "slow")
+
+
 def test_a_start_that_is_interrupted_leaves_nothing(fresh: House) -> None:
     words = [str(TACO), "start", "x", "--provider", IDLER, "--session", "regretted", "-d"]
     running = subprocess.Popen(words, env=fresh.environ(), cwd=fresh.project, stderr=subprocess.PIPE, text=True)
