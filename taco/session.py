@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from taco import files, locks, paths, processes, redis_server
+from taco import files, locks, paths, processes, redis_server, trust
 from taco.agents import write_command
 from taco.broker import Broker
 from taco.config import VARIABLES, Config
@@ -59,6 +59,7 @@ STAND_S = 60.0  # how long the windows of a session may take to stand
 BEGIN_S, LASTED_S = 10.0, 1.0  # for Mother's CLI to begin; it has begun well when it still runs after so long
 
 Say = Callable[[str], None]
+Agrees = Callable[[Provider], bool]
 Result = TypeVar("Result")
 
 
@@ -92,24 +93,33 @@ def slug(prompt: str) -> str:
     return name or "taco"
 
 
-def open_session(request: StartRequest, say: Say) -> SessionRecord:
+def open_session(request: StartRequest, say: Say, agrees: Agrees = lambda _: False) -> SessionRecord:
     """Open a session and start what runs in it; when anything fails, what was made is taken down again.
 
-    `say` hears each step. Raises TacoError.
+    `say` hears each step; `agrees` is asked whether the project is trusted, where the provider's CLI would ask, once
+    nothing is wrong any more. Raises TacoError.
     """
     home = paths.home()
     config = _config(home, request)
     name = request.session or slug(request.prompt)
+    check_name(name)
+    with locks.alone(home, name):
+        provider = _checked(request, config, home, name, say)
+        trusts = trust.is_asked_for(provider, request.project_dir, request.environ) and agrees(provider)
+        with trust.noted(request.project_dir, request.environ, say) if trusts else contextlib.nullcontext():
+            record = _new_record(request, config, home, name, provider, say)
+            try:
+                return _opened(record, request, say)
+            except BaseException:
+                say("taking down what was started")
+                _take_down(record)
+                raise
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for what is no name of a session."""
     if not paths.SESSION_NAME.fullmatch(name):
         raise UsageError(f"{name!r} is not a session name", hint="names are a-z, 0-9, - and _, up to 64 characters")
-    with locks.alone(home, name):
-        record = _checked(request, config, home, name, say)
-        try:
-            return _opened(record, request, say)
-        except BaseException:
-            say("taking down what was started")
-            _take_down(record)
-            raise
 
 
 def _config(home: Path, request: StartRequest) -> Config:
@@ -122,8 +132,8 @@ def _config(home: Path, request: StartRequest) -> Config:
     return files.settings(paths.config_home(), home, request.project_dir, flags).config
 
 
-def _checked(request: StartRequest, config: Config, home: Path, name: str, say: Say) -> SessionRecord:
-    """Everything that can be wrong is found out before anything is started; the session's record."""
+def _checked(request: StartRequest, config: Config, home: Path, name: str, say: Say) -> Provider:
+    """Everything that can be wrong is found out before anything is started; the session's provider."""
     say(f"tmux {check_version()}")
     _check_directory(request.project_dir)
     provider = usable_provider(config.provider, home, request.project_dir, request.environ)
@@ -134,6 +144,13 @@ def _checked(request: StartRequest, config: Config, home: Path, name: str, say: 
         for other in {agent.provider for agent in spec.agents if agent.provider}:
             usable_provider(other, home, request.project_dir, request.environ)
     _check_free(home, name, TmuxServer(config.tmux_socket), say)
+    return provider
+
+
+def _new_record(
+    request: StartRequest, config: Config, home: Path, name: str, provider: Provider, say: Say
+) -> SessionRecord:
+    """The session's record, not saved yet; its Redis runs."""
     server = redis_server.ensure(home, config.redis_url)
     say(f"Redis {server.version}" + (" (private)" if server.private else ""))
     more: dict[str, Any] = {"review": request.review, "mother": request.mother, "scripted": provider.scripted}

@@ -17,6 +17,7 @@ from taco.cli.options import json_option
 from taco.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from taco.provider import Provider
     from taco.session import StartRequest
 
 DEMO = "demo"
@@ -48,8 +49,7 @@ def start(prompt: str | None, detach: bool, edit: bool, trust: bool, as_json: bo
     request = _request(prompt, edit, options)
     if request.yolo:
         say.note(say.paint("YOLO: agents will not ask before they do something", "bold red", sys.stderr))
-    _trust(request, trust)
-    record = session.open_session(request, _step)
+    record = session.open_session(request, _step, lambda provider: _trusts(provider, request.project_dir, yes=trust))
     if as_json:
         say.data({"session": record.name, "tmux": {"socket": record.tmux_socket, "session": record.name}})
         return
@@ -161,19 +161,12 @@ def _default_provider(project: Path) -> str:
     return ""
 
 
-def _trust(request: StartRequest, yes: bool) -> None:
-    """Record that the project is trusted when the person says so; else the CLI asks in its own window."""
-    from taco import files, paths, trust
-
-    name = request.provider or files.settings(paths.config_home(), paths.home(), request.project_dir).config.provider
-    found = files.providers(paths.config_home(), paths.home(), request.project_dir).get(name)
-    if found is None or not trust.is_asked_for(found, request.project_dir, request.environ):
-        return
-    title = found.title or found.name
+def _trusts(provider: Provider, project: Path, *, yes: bool) -> bool:
+    """Whether the person trusts the project, so that its CLI need not ask in its own window."""
+    title = provider.title or provider.name
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        question = f"{title} will ask in every window whether you trust {request.project_dir}. Trust it for good?"
+        question = f"{title} will ask in every window whether you trust {project}. Trust it for good?"
         yes = click.confirm(question, default=False, err=True)
-    if yes:
-        _step(f"trust noted in {trust.record(request.project_dir, request.environ)}")
-    else:
+    if not yes:
         _step(f"{title} will ask whether you trust this directory: answer in its window, or use --trust")
+    return yes

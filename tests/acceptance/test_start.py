@@ -114,16 +114,42 @@ def test_another_tmux_server(house: House, session: Session) -> None:
         other.close()
 
 
-def test_trust_is_noted_where_the_agent_cli_looks(house: House, session: Session) -> None:
+def claude(house: House, script: str) -> str:
+    """A PATH on which `claude` is this script."""
     program = house.root / "bin" / "claude"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\nexec taco demo-agent --idle\n")
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
+
+
+def test_trust_is_noted_where_the_agent_cli_looks(house: House, session: Session) -> None:
     options = ("--provider", "claude", "--trust", "-d", "--session", "trusting")
-    house.taco("start", "trust me", *options, PATH=f"{program.parent}:{os.environ['PATH']}")
+    house.taco("start", "trust me", *options, PATH=claude(house, "exec taco demo-agent --idle"))
     noted = json.loads((house.root / "u" / ".claude.json").read_text())
     assert noted["projects"][str(house.project)]["hasTrustDialogAccepted"] is True
     end(house, "trusting")
+
+
+def test_a_start_that_is_refused_notes_no_trust(fresh: House) -> None:
+    path = claude(fresh, "exec taco demo-agent --idle")
+    for wrong in (("--session", "Not A Name"), ("--dir", "/no/such"), ("--spec", str(fresh.spec("bad")))):
+        words = ("start", "x", "--provider", "claude", "--trust", "-d", *wrong)
+        assert fresh.taco(*words, PATH=path, check=False).returncode == 2
+        assert not (fresh.root / "u" / ".claude.json").exists()
+
+
+def test_a_start_that_fails_takes_its_trust_back(fresh: House) -> None:
+    before = {"numStartups": 3, "projects": {"/other": {"hasTrustDialogAccepted": True}}}
+    file = fresh.root / "u" / ".claude.json"
+    file.write_text(json.dumps(before))
+    words = ("start", "x", "--provider", "claude", "--trust", "-d")
+    done = fresh.taco(*words, PATH=claude(fresh, 'cat "$HOME/.claude.json"; exit 3'), check=False)
+    assert done.returncode == 1
+    assert "trust noted in" in done.stderr
+    assert "the note of trust is taken back" in done.stderr
+    assert json.loads(file.read_text()) == before
+    assert nothing_is_left(fresh)
 
 
 # name -> the call, its exit code, and what its one line must say
