@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from taco.models import Ledger
 
 _SENDER = re.compile(r"[\w.@-]{1,40}")
-_ADDRESS = re.compile(r"(?P<session>[^:]+):(?P<window>[^:.]+)(?:\.\d+)?")
+_ADDRESS = re.compile(r"(?P<session>[^:]+):(?P<window>[^:.]+)(?:\.(?P<pane>\d+))?")
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -72,7 +72,7 @@ def new_id() -> str:
 def send(sending: Sending) -> int:
     """Store the message, print its id, and wait for its delivery when asked to; returns the exit code."""
     who = caller()
-    place, target = locate(sending, who)
+    place, target, pane = locate(sending, who)
     waits = sending.wait_s is not None
     if waits and target in (EVERYONE, PERSON):
         raise UsageError(f"--wait waits for one agent, not for {target!r}", hint="send to one agent, or leave it out")
@@ -87,7 +87,7 @@ def send(sending: Sending) -> int:
         timestamp=calls.iso(time.time()),
     )
     try:
-        stored = with_line(place, lambda line: _store(line, message))
+        stored = with_line(place, lambda line: _store(line, message, place, pane))
     except ForbiddenError as error:
         _leave(message, error, as_json=sending.as_json)
         return int(Exit.STILL_WAITING if waits else Exit.OK)
@@ -110,14 +110,14 @@ def _check_file(file: str | None, who: Caller, place: Place) -> None:
         raise RefusedError(f"{file} is not in the workspace of {who.name}", hint="send its path, or copy it there")
 
 
-def locate(sending: Sending, who: Caller) -> tuple[Place, str]:
-    """The session that is meant, and the target in it: a name, a window number, `all` or `person`."""
+def locate(sending: Sending, who: Caller) -> tuple[Place, str, str]:
+    """The session that is meant, the target in it (a name, a window number, `all` or `person`), and a pane or ""."""
     found = _ADDRESS.fullmatch(sending.target)
     if found is None:
-        return find(sending.session, who), sending.target
+        return find(sending.session, who), sending.target, ""
     if sending.session and sending.session != found["session"]:
         raise UsageError(f"{sending.target!r} is not in session {sending.session!r}", hint="leave --session out")
-    return find(found["session"], who), found["window"]
+    return find(found["session"], who), found["window"], found["pane"] or ""
 
 
 def resolve(target: str, agents: Mapping[str, int], sender: str, session: str) -> list[str]:
@@ -133,12 +133,16 @@ def resolve(target: str, agents: Mapping[str, int], sender: str, session: str) -
     return found
 
 
-def _store(line: Line, message: Message) -> Stored:
+def _store(line: Line, message: Message, place: Place, pane: str) -> Stored:
     """Queue the message for everybody it is for, or tell the person; doing it twice is the same as once."""
     if message.target == PERSON:
         _tell_person(line, message)
         return Stored([message])
     names = resolve(message.target, line.agents(), message.sender, line.keys.session)
+    if pane not in ("", "0"):  # an agent's window has one pane, unless the person opens more or counts from 1
+        from taco.cli.panes import check_pane
+
+        check_pane(place, names[0], pane)
     messages = [message._replace(target=name) for name in names]
     if message.target == EVERYONE:
         messages = [each._replace(id=f"{each.id}-{each.target}") for each in messages]

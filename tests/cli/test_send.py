@@ -14,6 +14,7 @@ from taco.broker import Broker
 from taco.models import CommandState, Event, EventType, Evidence, Ledger, Outcome, Priority, When
 from tests.cli.conftest import Done, Shop, taco
 from tests.support.paths import ROOT
+from tests.support.tmux import KEEPER, Tmux
 
 
 def ledger(shop: Shop, command_id: str) -> Ledger:
@@ -62,6 +63,31 @@ def test_a_target_has_several_names(shop: Shop, target: str) -> None:
     done = taco("send", target, "hello")
     assert done.code == 0, done.err
     assert ledger(shop, done.out.strip()).target == "api"
+
+
+@pytest.mark.parametrize("first", ["0", "1"])
+def test_a_pane_that_is_not_the_agents_is_not_found(shop: Shop, tmux: Tmux, first: str) -> None:
+    tmux.run("set-option", "-g", "pane-base-index", first)
+    shop.record.changed(tmux_socket=tmux.socket).save()
+    tmux.run("rename-session", "-t", KEEPER, "shop")
+    pane = tmux.pane("cat", session="shop")
+    tmux.run("set-option", "-p", "-t", pane, "@taco_agent", "shop/api")
+    tmux.run("split-window", "-d", "-t", pane, "cat")
+    mine, other = int(first), int(first) + 1
+    for target in (f"shop:api.{mine}", f"shop:3.{mine}", "shop:3.0"):
+        assert taco("send", target, "hello").code == 0
+    for wrong in (other, 7):
+        done = taco("send", f"shop:3.{wrong}", "hello")
+        assert (done.code, done.out) == (5, "")
+        assert f"pane {wrong} in the window of api is not its own" in done.err
+        assert f"panes there: {mine} (api), {other} (no agent)" in done.err
+    assert shop.do(lambda broker: broker.waiting_agents()) == {"api": 3}
+
+
+def test_without_tmux_no_other_pane_is_an_agents(shop: Shop, tmux_socket: str) -> None:
+    shop.record.changed(tmux_socket=tmux_socket).save()
+    done = taco("send", "shop:api.1", "hello")
+    assert (done.code, "send to the agent itself: shop:api" in done.err) == (5, True)
 
 
 def test_an_unknown_target_lists_the_agents(shop: Shop) -> None:
