@@ -33,7 +33,7 @@ from taco.keys import FRESH_S
 from taco.models import GONE_LEVELS, MOTHER, Agent, AgentState, AgentStatus, Event, EventType, Level, iso
 from taco.paths import SessionRecord
 from taco.provider import Provider
-from taco.records import agent_fields, agent_from
+from taco.records import agent_fields, agent_from, state_fields
 from taco.spec import parse_spec
 from taco.supervision import (
     EXECUTOR_WINDOW,
@@ -451,7 +451,7 @@ def stop(record: SessionRecord, *, grace_s: float, say: Say) -> list[int]:
         record = _with_agents(record)
         say("agents")
         killed = _run(_end_all(record, grace_s=grace_s))
-        _keep_status(record)
+        _note_stopped(record)
         stopped = _without_processes(record).changed(status=paths.STOPPED, stopped_at=iso(time.time()))
         stopped.save_agents()
         stopped.save()
@@ -491,15 +491,21 @@ async def _end_all(record: SessionRecord, *, grace_s: float) -> list[int]:
     return await processes.end(processes.of_agents(record.home, record.name, None), grace_s=grace_s)
 
 
-def _keep_status(record: SessionRecord) -> None:
+def _note_stopped(record: SessionRecord) -> None:
     with contextlib.suppress(BrokerError):
-        _run(_put_status(record, paths.STOPPED))
+        _run(_put_stopped(record))
 
 
-async def _put_status(record: SessionRecord, status: str) -> None:
+async def _put_stopped(record: SessionRecord) -> None:
+    """What Redis is to know of a session that does not run: no agent of it has a process or a pane."""
     broker = await Broker.connect(record.redis_url, record.name)
     try:
-        await broker.put_session({"status": status, "executor_pid": ""})
+        for agent in await broker.agents():
+            fields = {"pid": "0", "pane": "", "hold": ""}
+            if agent.pid and agent.state.level not in GONE_LEVELS:
+                fields |= state_fields(AgentState(Level.EXITED, since=time.time(), source="stop"))
+            await broker.set_agent(agent.window, fields)
+        await broker.put_session({"status": paths.STOPPED, "executor_pid": ""})
         await broker.emit(Event(EventType.SESSION_STOPPED, record.name, ts=iso(time.time()), content="stopped"))
     finally:
         await broker.close()

@@ -90,6 +90,7 @@ def test_without_redis_the_disk_is_asked_and_that_is_said(shop: Shop) -> None:
     assert (found["redis"]["version"], [each["name"] for each in found["agents"]]) == (None, ["mother", "api", "web"])
     assert {each["state"] for each in found["agents"]} == {"unknown"}
     assert found["agents"][1]["source"] == "session.json"
+    assert found["queue"] is None
     assert redis_server.running(shop.record.home) is None
 
 
