@@ -22,7 +22,10 @@ _PARTICIPLES = {"pause": "paused", "resume": "resumed", "restart": "restarted", 
 
 @click.group(cls=Family, default="list")
 def agent() -> None:
-    """List and show agents; pause, resume, restart, add or remove them. NAME is an agent or `all`."""
+    """List and show agents; pause, resume, restart, add or remove them.
+
+    NAME is an agent's name or window number; `all` is every agent, Mother included (she cannot be removed).
+    """
 
 
 @agent.command("list")
@@ -59,27 +62,37 @@ def list_(as_json: bool, session: str | None) -> None:
 @json_option
 @session_option
 def show(name: str, as_json: bool, session: str | None) -> None:
-    """Show everything that is known of one agent."""
+    """Show everything that is known of one agent; of every agent for `all`."""
     agents, queues = _read(place.find(session))
-    found = _named(agents, name)
-    values = agent_json(found, queues.get(found.name)) | {
-        "model": found.model or None,
-        "session_id": found.session_id or None,
-        "launched_at": found.launched_at or None,
-        "restarts": found.restarts,
-        "depends_on": list(found.depends_on),
-        "wait_for": list(found.wait_for),
-        "notifies": list(found.notifies),
-        "reported_at": found.reported_at or None,
-        "yolo": found.yolo,
-    }
+    if name == EVERYONE:
+        found = [_details(each, queues.get(each.name)) for each in agents]
+    else:
+        each = _named(agents, name)
+        found = [_details(each, queues.get(each.name))]
     if as_json:
-        say.data(values)
+        say.data(found if name == EVERYONE else found[0])
         return
-    for key, value in values.items():
-        text = ", ".join(value) if isinstance(value, list) else value
-        if text not in (None, "", False):
-            say.out(f"{say.paint(key.ljust(12), 'dim')}  {say.clean(text)}")
+    for at, values in enumerate(found):
+        if at:
+            say.out()
+        for key, value in values.items():
+            text = ", ".join(value) if isinstance(value, list) else value
+            if text not in (None, "", False):
+                say.out(f"{say.paint(key.ljust(12), 'dim')}  {say.clean(text)}")
+
+
+def _details(agent: Agent, queue: AgentQueue | None) -> dict[str, Any]:
+    return agent_json(agent, queue) | {
+        "model": agent.model or None,
+        "session_id": agent.session_id or None,
+        "launched_at": agent.launched_at or None,
+        "restarts": agent.restarts,
+        "depends_on": list(agent.depends_on),
+        "wait_for": list(agent.wait_for),
+        "notifies": list(agent.notifies),
+        "reported_at": agent.reported_at or None,
+        "yolo": agent.yolo,
+    }
 
 
 @agent.command()
@@ -87,7 +100,7 @@ def show(name: str, as_json: bool, session: str | None) -> None:
 @json_option
 @session_option
 def pause(names: Sequence[str], as_json: bool, session: str | None) -> None:
-    """Send nothing to NAME until it is resumed; what is sent to it waits."""
+    """Send nothing to NAME (or `all`) until it is resumed; what is sent to it waits."""
     _wish("pause", names, session, as_json=as_json)
 
 
@@ -96,7 +109,7 @@ def pause(names: Sequence[str], as_json: bool, session: str | None) -> None:
 @json_option
 @session_option
 def resume(names: Sequence[str], as_json: bool, session: str | None) -> None:
-    """Let messages through to NAME again."""
+    """Let messages through to NAME (or `all`) again."""
     _wish("resume", names, session, as_json=as_json)
 
 
@@ -105,7 +118,10 @@ def resume(names: Sequence[str], as_json: bool, session: str | None) -> None:
 @json_option
 @session_option
 def restart(names: Sequence[str], as_json: bool, session: str | None) -> None:
-    """End NAME's process and start it again in its window, with its conversation where the CLI can."""
+    """End NAME's process and start it again in its window, with its conversation where the CLI can.
+
+    `all` restarts every agent, Mother too.
+    """
     _wish("restart", names, session, as_json=as_json)
 
 
@@ -114,7 +130,10 @@ def restart(names: Sequence[str], as_json: bool, session: str | None) -> None:
 @json_option
 @session_option
 def remove(names: Sequence[str], as_json: bool, session: str | None) -> None:
-    """End NAME and take it out of the team; what waits for it becomes dead letters. Its files stay."""
+    """End NAME and take it out of the team; what waits for it becomes dead letters. Its files stay.
+
+    `all` removes every agent but Mother.
+    """
     if MOTHER in names:
         raise UsageError("Mother cannot be removed", hint="to end everything: taco stop")
     _wish("remove", names, session, as_json=as_json)
@@ -178,7 +197,7 @@ def _wish(verb: str, names: Sequence[str], session: str | None, *, as_json: bool
     here = place.find(session)
     agents, _ = _read(here)
     if EVERYONE in names:
-        chosen = [each for each in agents if each.name != MOTHER or verb in ("pause", "resume")]
+        chosen = [each for each in agents if each.name != MOTHER or verb != "remove"]
     else:
         chosen = [_named(agents, name) for name in names]
     _push(here, [{"verb": verb, "agent": each.name} for each in chosen])

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from taco.broker import Broker
 from tests.cli.conftest import Shop, taco
 
@@ -29,6 +31,22 @@ def test_list_and_show(shop: Shop) -> None:
     assert taco("agent", "show", "nobody").code == 5
 
 
+def test_all_are_shown_one_after_the_other(shop: Shop) -> None:
+    found = taco("agent", "show", "all", "--json").json
+    assert found == [taco("agent", "show", name, "--json").json for name in ("mother", "api", "web")]
+    names = [line.split()[1] for line in taco("agent", "show", "all").out.splitlines() if line.startswith("name")]
+    assert names == ["mother", "api", "web"]
+
+
+@pytest.mark.parametrize("words", [["agent"], ["agent", "show"], ["agent", "restart"], ["agent", "remove"]])
+def test_the_help_says_who_all_are(words: list[str]) -> None:
+    assert "`all`" in taco(*words, "--help").out
+
+
+def test_all_but_mother_are_removed(shop: Shop) -> None:
+    assert taco("agent", "remove", "all", "--json").json == {"verb": "remove", "agents": ["api", "web"]}
+
+
 def test_wishes_are_left_for_the_orchestrator(shop: Shop) -> None:
     assert taco("agent", "pause", "api", "4").out == "api: will be paused\nweb: will be paused\n"
     taco("agent", "resume", "all")
@@ -41,6 +59,7 @@ def test_wishes_are_left_for_the_orchestrator(shop: Shop) -> None:
         ("resume", "mother"),
         ("resume", "api"),
         ("resume", "web"),
+        ("restart", "mother"),
         ("restart", "api"),
         ("restart", "web"),
         ("remove", "web"),
