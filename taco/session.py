@@ -135,7 +135,7 @@ def _config(home: Path, request: StartRequest) -> Config:
 def _checked(request: StartRequest, config: Config, home: Path, name: str, say: Say) -> Provider:
     """Everything that can be wrong is found out before anything is started; the session's provider."""
     say(f"tmux {check_version()}")
-    _check_directory(request.project_dir)
+    check_directory(request.project_dir)
     provider = usable_provider(config.provider, home, request.project_dir, request.environ)
     say(f"agents: {provider.title or provider.name}" + (" (scripted)" if provider.scripted else ""))
     if request.spec:
@@ -171,7 +171,8 @@ def _new_record(
     )
 
 
-def _check_directory(directory: Path) -> None:
+def check_directory(directory: Path) -> None:
+    """Raises UsageError for what cannot be a project."""
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory", hint="make it, or name another with --dir")
     if not os.access(directory, os.W_OK | os.X_OK):

@@ -14,7 +14,7 @@ from taco.calls import MAX_BODY
 from taco.cli import say
 from taco.cli.body import checked, read_body
 from taco.cli.options import json_option
-from taco.errors import NotFoundError, UsageError
+from taco.errors import NotFoundError, TacoError, UsageError
 
 if TYPE_CHECKING:
     from taco.provider import Provider
@@ -65,18 +65,22 @@ def _step(text: str) -> None:
 
 
 def _request(prompt: str | None, edit: bool, options: dict[str, object]) -> StartRequest:
-    from taco.session import StartRequest
+    from taco.session import StartRequest, check_directory, check_name
     from taco.tmux.server import socket_here
 
+    name, project = str(options.get("session") or ""), Path(str(options["directory"])).expanduser().resolve()
+    if name:
+        check_name(name)
+    check_directory(project)
     if prompt == "-" and options.get("spec") == "-":
         raise UsageError("the prompt and the spec cannot both be read from standard input", hint="put one into a file")
     spec = _spec(options.get("spec"))
-    project = Path(str(options["directory"])).expanduser().resolve()
+    prompt = _prompt(prompt, edit, bool(spec), mother=not options.get("no_mother"))
     provider = str(options.get("provider") or "") or _default_provider(project)
     return StartRequest(
-        prompt=_prompt(prompt, edit, bool(spec), mother=not options.get("no_mother")),
+        prompt=prompt,
         project_dir=project,
-        session=str(options.get("session") or ""),
+        session=name,
         provider=provider,
         model=str(options.get("model") or ""),
         spec=spec,
@@ -95,7 +99,7 @@ def _prompt(prompt: str | None, edit: bool, has_spec: bool, *, mother: bool) -> 
         return read_body(["-"], what="prompt", instead=IN_A_FILE, most=MAX_PROMPT).strip()
     try:
         if edit:
-            prompt = click.edit(_carried(prompt) if prompt else "") or ""
+            prompt = _edited(_carried(prompt) if prompt else "")
         elif prompt is None and has_spec:
             prompt = "Follow the spec."
         elif prompt is None and not mother:
@@ -107,6 +111,15 @@ def _prompt(prompt: str | None, edit: bool, has_spec: bool, *, mother: bool) -> 
     if not (prompt or "").strip():
         raise UsageError("there is no prompt", hint='say what you want built: taco start "build me X"')
     return _carried(str(prompt)).strip()
+
+
+def _edited(prompt: str) -> str:
+    """What the person's editor leaves; "" when nothing was saved. Raises TacoError, UnicodeDecodeError."""
+    try:
+        return click.edit(prompt) or ""
+    except click.ClickException as error:
+        hint = "set EDITOR to one that is installed, or give the prompt as an argument"
+        raise TacoError(f"the editor failed: {error.message}", hint=hint) from None
 
 
 def _carried(prompt: str) -> str:

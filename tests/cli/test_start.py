@@ -67,3 +67,20 @@ def test_a_prompt_that_is_too_long_is_refused(project: Path, taco_home: Path) ->
         line = refused(taco("start", *words, "--provider", "demo", "-d", input=given, cwd=project), taco_home)
         assert "the prompt is longer than 100,000 bytes" in line
         assert "put it into a file in the project, and name that file" in line
+
+
+@pytest.mark.parametrize(("words", "code"), [(["x", "--session", "A B"], 2), ([], 2), (["x", "--dir", "/no/such"], 2)])
+def test_nothing_is_announced_before_the_arguments_are_checked(
+    project: Path, taco_home: Path, words: list[str], code: int
+) -> None:
+    path = f"{project}:/usr/bin:/bin"  # no agent CLI is there, so that the demo would be offered
+    done = taco("start", *words, "-d", "--trust", "--yolo", cwd=project, env={"PATH": path, "HOME": str(project)})
+    refused(done, taco_home, code)
+    assert len(done.err.splitlines()) == 1, done.err
+
+
+def test_a_missing_editor_is_named_with_what_to_do(project: Path, taco_home: Path) -> None:
+    env = {"EDITOR": "no-such-editor", "VISUAL": ""}
+    line = refused(taco("start", "--edit", "--provider", "demo", "-d", cwd=project, env=env), taco_home, 1)
+    assert "no-such-editor" in line
+    assert "set EDITOR" in line
