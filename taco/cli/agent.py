@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 from taco.cli import place, say
 from taco.cli.options import Family, complete_agent, json_option, session_option
 from taco.cli.snapshot import agent_json
-from taco.errors import ConflictError, NotFoundError, UsageError
+from taco.errors import ConflictError, NotFoundError, SpecError, UsageError
 from taco.models import EVERYONE, FIRST_AGENT_WINDOW, MOTHER, Agent, AgentQueue, AgentSpec, iso
 
 if TYPE_CHECKING:
@@ -187,10 +188,22 @@ def _checked(here: place.Place, agents: Sequence[Agent], name: str, values: Mapp
     given = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     team.append({"name": name, "window": window} | {key: value for key, value in given.items() if value})
     providers = files.providers(paths.config_home(), record.home, record.project_dir)
-    spec = parse_spec(json.dumps({"agents": team}), max_agents=record.max_agents, providers=providers)
+    try:
+        spec = parse_spec(json.dumps({"agents": team}), max_agents=record.max_agents, providers=providers)
+    except SpecError as error:
+        known = ", ".join(each.name for each in agents)
+        raise SpecError([_as_option(each, len(team) - 1) for each in error.errors], hint=f"agents: {known}") from None
     for warning in spec.warnings:
         say.warn(warning)
     return spec.agents[-1]
+
+
+def _as_option(error: str, member: int) -> str:
+    """What is wrong with the new member, by the option that said so: it has no place in a file."""
+    found = re.fullmatch(rf"agents\[{member}\]\.(\w+)(?:\[\d+\])?: (.*?)(?:; the team: .*)?", error, re.DOTALL)
+    if found is None:
+        return error
+    return f"{'NAME' if found[1] == 'name' else '--' + found[1].replace('_', '-')}: {found[2]}"
 
 
 def _wish(verb: str, names: Sequence[str], session: str | None, *, as_json: bool) -> None:

@@ -125,7 +125,11 @@ def reject(reason: tuple[str, ...], as_json: bool, session: str | None) -> None:
     why, at = " ".join(reason), iso(time.time())
     event = Event(EventType.SPEC_REJECTED, here.name, ts=at, content=why or "the person rejected the spec")
     _put(here, {"status": REJECTED, "reason": why, "told": "", "reviewed": "", "at": at}, only=(REVIEW,), event=event)
-    _told(REJECTED, "rejected: Mother is told", as_json=as_json)
+    if here.record.more.get("mother", True):
+        talk = "rejected: Mother is told"
+    else:
+        talk = "rejected; there is no Mother to tell: submit another with taco spec submit FILE, or taco spec edit"
+    _told(REJECTED, talk, as_json=as_json)
 
 
 @spec.command()

@@ -75,13 +75,17 @@ def test_a_wish_about_nobody_changes_nothing(shop: Shop) -> None:
 
 
 def test_a_new_member_is_checked_like_a_spec(shop: Shop) -> None:
-    done = taco("agent", "add", "Doc Writer", "--role", "writes", "--wait-for", "api", "--notifies", "mother")
+    done = taco("agent", "add", "Doc Writer", "--role", "writes", "--wait-for", "API", "--notifies", "mother")
     assert done.code == 0, done.err
     [found] = requests(shop)
     assert (found["verb"], found["agent"]) == ("add", "doc_writer")
     assert (found["spec"]["window"], found["spec"]["wait_for"]) == (5, ["api"])
     assert taco("agent", "add", "web", "--role", "again").code == 1
     assert taco("agent", "add", "x", "--role", "y", "--wait-for", "nobody").code == 2
+    for option in ("--wait-for", "--depends-on", "--notifies"):
+        done = taco("agent", "add", "x", "--role", "y", "--wait-for", "api", option, "Nobody")
+        assert done.code == 2
+        assert done.err == f"error: {option}: nobody is named 'Nobody' — agents: mother, api, web\n"
     assert taco("agent", "add", "x", "--role", "y", "--provider", "hal").code == 2
     assert taco("agent", "add", "x").code == 2
     assert requests(shop) == []
