@@ -15,7 +15,7 @@ from taco.cli import place, say
 from taco.cli.options import complete_agent, json_option, session_option
 from taco.errors import BrokerError
 from taco.models import Event, EventType
-from taco.records import event_from
+from taco.records import event_from, told
 
 if TYPE_CHECKING:
     from taco.paths import SessionRecord
@@ -46,7 +46,7 @@ class Filter:
         if self._as_json:
             say.out(json.dumps(event.as_dict(), ensure_ascii=False))
             return
-        content = event.content
+        content = told(event)
         if event.type is EventType.PERSON_MESSAGE:
             content = f"→ person: {event.data.get('message') or content}"
         parts = [

@@ -14,6 +14,7 @@ import orjson
 from taco import log
 from taco.models import Event, iso
 from taco.orchestrator.terminal import Terminal
+from taco.records import told
 
 _COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m", "debug": "\x1b[2m"}
 MOST_BYTES = 20_000_000  # the log begins anew after this, with the old one beside it
@@ -35,9 +36,10 @@ class Journal:
 
     def event(self, event: Event) -> None:
         """Write one event."""
-        who = f"{event.agent}: " if event.agent else ""
+        says_whom = event.category == "command" and "sender" in event.data
+        who = f"{event.agent}: " if event.agent and not says_whom else ""
         command = f" [{event.command}]" if event.command else ""
-        self._line(event.level, event.ts, str(event.type), f"{who}{event.content}{command}")
+        self._line(event.level, event.ts, str(event.type), f"{who}{told(event)}{command}")
         self._json(event.as_dict())
 
     def _log(self, level: str, event: str, values: Mapping[str, Any]) -> None:
