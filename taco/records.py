@@ -223,15 +223,17 @@ def command_event(type_: EventType, session: str, ledger: Ledger, at: str, conte
         command=ledger.id,
         level=_LEVELS.get(type_, "info"),
         content=content,
-        data={"sender": ledger.sender, "preview": ledger.preview[:_HEAD], **data},
+        data={"sender": ledger.sender, **({"preview": ledger.preview[:_HEAD]} if ledger.preview else {}), **data},
     )
 
 
 def told(event: Event) -> str:
-    """What an event says in a log: of a command always from whom it goes to whom, and its first words."""
-    if event.type is EventType.COMMAND_QUEUED or "preview" not in event.data:
+    """What an event says in a log: of a command always from whom it goes to whom, and its first words where known."""
+    sender, words = event.data.get("sender"), event.data.get("preview")
+    if event.category != "command" or event.type is EventType.COMMAND_QUEUED or not sender:
         return event.content
-    line = f"{event.data.get('sender')} → {event.agent}: {event.data['preview']}"
+    route = f"{sender} → {event.agent}"
+    line = f"{route}: {words}" if words else route
     return f"{line} ({event.content})" if event.content else line
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import orjson
 
@@ -27,7 +28,7 @@ class Journal:
         """`path` is appended to; `screen` is standard output by default."""
         self._path = path
         self._screen = Terminal(screen or sys.stdout)
-        self._file = path.open("ab")
+        self._file = _opened(path)
         self._broken = False
 
     def configure(self) -> None:
@@ -67,7 +68,7 @@ class Journal:
         if self._file.tell() > MOST_BYTES:
             self._file.close()
             self._path.replace(self._path.with_suffix(".old.jsonl"))
-            self._file = self._path.open("ab")
+            self._file = _opened(self._path)
 
     def close(self) -> None:
         """Close the file, and leave the screen as it was."""
@@ -77,6 +78,13 @@ class Journal:
     def flush(self) -> None:
         """Show what the screen did not take before."""
         self._screen.flush()
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A log to append to, readable by its owner only: it holds what agents were told."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)  # one that an earlier release has made
+    return os.fdopen(descriptor, "ab")
 
 
 def _encoded(entry: dict[str, Any]) -> bytes:

@@ -90,6 +90,17 @@ def test_a_line_of_a_message_says_from_whom_to_whom_it_goes(tmp_path: Path) -> N
     assert words[3:] == [f"{first} (seen by hook) [c1]", "mother: a draft stands in the composer [c1]"]
 
 
+def test_the_log_is_its_owners_also_when_it_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taco.orchestrator.journal.MOST_BYTES", 10)
+    path = tmp_path / "log.jsonl"
+    path.touch(mode=0o644)
+    journal = Journal(path, io.StringIO())
+    journal.event(Event(EventType.REDIS_FAILED, "s", ts="2026-01-01T00:00:00.000Z", content="gone"))
+    journal.close()
+    modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+    assert modes == {"log.jsonl": 0o600, "log.old.jsonl": 0o600}
+
+
 def test_what_json_cannot_hold_or_comes_after_the_end_fails_nobody(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "log.jsonl", io.StringIO())
     event = Event(EventType.REDIS_FAILED, "s", ts="2026-01-01T00:00:00.000Z", content="a\ud800b")
