@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,48 @@ def test_the_prompt_comes_from_standard_input_and_the_project_from_dir(house: Ho
     end(house, made["session"])
 
 
+def test_the_prompt_is_written_in_an_editor(house: House, session: Session) -> None:
+    editor = house.root / "editor"
+    editor.write_text('#!/bin/sh\nprintf "%s\\nwith a till\\n" "$(cat "$1")" > "$1"\n')
+    editor.chmod(0o755)
+    words = ("a shop", "--edit", "--provider", IDLER, "-d", "--session", "edited")
+    house.taco("start", *words, EDITOR=str(editor), VISUAL="")
+    assert Session(house, "edited", house.root).status()["prompt"] == "a shop\nwith a till"
+    end(house, "edited")
+
+
+def test_a_brief_that_no_argument_can_hold_is_read_from_its_file(house: House, session: Session) -> None:
+    prompt = "ü" * 49_999
+    words = ("start", "-", "--provider", IDLER, "-d", "--session", "long", "--spec", str(house.spec("long", "writer")))
+    house.taco(*words, input=prompt)
+    long = Session(house, "long", house.root / "l" / "{agent}.jsonl")
+    said = long.received("writer", text="Read your brief in ")
+    brief = Path(said.removeprefix("Read your brief in ").removesuffix(" first."))
+    assert prompt in brief.read_text()
+    assert long.status()["prompt"] == prompt
+    end(house, "long")
+
+
+def test_no_more_agents_start_at_once_than_the_setting_allows(house: House, session: Session) -> None:
+    names = ["one", "two", "three", "four"]
+    words = ("start", "x", "--provider", IDLER, "-d", "--session", "queue", "--spec", str(house.spec("queue", *names)))
+    house.taco(*words, TACO_START_CONCURRENCY="1")
+    queue = Session(house, "queue", house.root)
+    queue.wait(lambda team: [each["state"] for each in team if each["name"] in names] == ["idle"] * 4)
+    lines = queue.taco("log", "-n", "2000", "--level", "debug", "--json").stdout.splitlines()
+    starting: set[str] = set()
+    order = []
+    for event in map(json.loads, lines):
+        if event["type"] == "agent.created" and event["agent"] in names:
+            starting.add(event["agent"])
+            order.append(event["agent"])
+        elif event["type"] == "agent.state":
+            starting.discard(event["agent"])
+        assert len(starting) <= 1, lines
+    assert (order, starting) == (names, set())
+    end(house, "queue")
+
+
 def test_another_tmux_server(house: House, session: Session) -> None:
     other = Tmux(new_socket(), house.tmux.conf)
     try:
@@ -129,6 +172,27 @@ def test_trust_is_noted_where_the_agent_cli_looks(house: House, session: Session
     noted = json.loads((house.root / "u" / ".claude.json").read_text())
     assert noted["projects"][str(house.project)]["hasTrustDialogAccepted"] is True
     end(house, "trusting")
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_the_person_is_asked_about_trust_at_a_terminal(fresh: House, answer: str) -> None:
+    environ = fresh.environ(PATH=claude(fresh, "exec taco demo-agent --idle"))
+    words = [str(TACO), "start", "x", "--provider", "claude", "--session", "asked"]
+    terminal = Terminal(words, environ, fresh.project, 120, 40)
+    try:
+        terminal.shows("Trust it for good? [y/N]")
+        assert len(fresh.running().splitlines()) == 1, fresh.running()  # the call itself
+        assert not fresh.tmux.pids()
+        terminal.press(f"{answer}\r")
+        terminal.shows("demo agent: scripted")
+        terminal.press(DETACH)
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    file = fresh.root / "u" / ".claude.json"
+    noted = json.loads(file.read_text())["projects"] if file.exists() else {}
+    assert noted == ({str(fresh.project): {"hasTrustDialogAccepted": True}} if answer == "y" else {})
+    end(fresh, "asked")
 
 
 def test_a_start_that_is_refused_notes_no_trust(fresh: House) -> None:
