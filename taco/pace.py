@@ -37,7 +37,7 @@ class Pace:
         if count < self.limit:
             return ""
         last = max(self._times[sender, target][-1], self._times[target, sender][-1])
-        if now - last >= self.slow_s:
+        if not 0 <= now - last < self.slow_s:  # a clock that was set back must not slow them until it has caught up
             return ""
         return f"slowed: {sender} and {target} answered each other {count} times in a minute"
 

@@ -139,9 +139,10 @@ async def _own_pane(record: SessionRecord, pipe: CommandPipe) -> Pane | None:
 
 
 async def _is_up(record: SessionRecord, pipe: CommandPipe) -> bool:
-    """Whether the tmux session of that name is the one that an executor of ours had taken over."""
+    """Whether the tmux session, whatever it is called now, is the one that an executor of ours had taken over."""
     try:
-        return any(await pipe.run(command("display-message", "-p", "-t", f"={record.name}:", "#{@taco_executor}")))
+        name = await windows.called_now(pipe, record.name)
+        return any(await pipe.run(command("display-message", "-p", "-t", f"={name}:", "#{@taco_executor}")))
     except TmuxGoneError:
         raise
     except TmuxError:
@@ -153,7 +154,8 @@ async def has_own(record: SessionRecord) -> bool:
     pipe = CommandPipe(record.tmux_socket)
     first = str(record.more.get("mother_pane", "")) if record.unfinished else ""
     try:
-        panes = [pane for pane in await pipe.panes() if pane.session == record.name]
+        name = await windows.called_now(pipe, record.name)
+        panes = [pane for pane in await pipe.panes() if pane.session == name]
         marked = any(pane.agent.startswith(f"{record.name}/") or pane.id == first for pane in panes)
         return marked or await _is_up(record, pipe)
     except TmuxError:

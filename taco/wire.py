@@ -6,11 +6,12 @@ Importing it takes none of redis, asyncio, pydantic or orjson.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from taco import records
 from taco.errors import NotFoundError
 from taco.line import ForbiddenError, Line
-from taco.models import FINAL_STATES, Ledger
+from taco.models import FINAL_STATES, CommandState, Ledger
 
 __all__ = ["ForbiddenError", "Line", "Wire"]
 
@@ -19,9 +20,23 @@ class Wire(Line):
     """One session's way to Redis; connects at the first call, every failure is a BrokerError."""
 
     def ledger(self, command_id: str) -> Ledger | None:
-        """What is known of a command; None when it is unknown or forgotten."""
+        """What is known of a command; None when it is unknown or forgotten.
+
+        One that waits behind others has the hold of its agent's queue for its own.
+        """
         found = records.mapping(self.call("HGETALL", self.keys.command(command_id)))
-        return records.ledger_from(found) if found else None
+        if not found:
+            return None
+        ledger = records.ledger_from(found)
+        if ledger.state is CommandState.QUEUED and not ledger.hold:
+            hold = self._hold(ledger.target)
+            return replace(ledger, hold=f"behind others: {hold}") if hold else ledger
+        return ledger
+
+    def _hold(self, agent: str) -> str:
+        """Why the queue of an agent stands still; "" when it does not."""
+        window = self.call("HGET", self.keys.index, agent)
+        return str(self.call("HGET", self.keys.agent(int(window)), "hold") or "") if window else ""
 
     def wait(self, command_id: str, timeout_s: float) -> Ledger:
         """The ledger at the command's final state, or as it is after `timeout_s`; raises NotFoundError."""

@@ -26,9 +26,9 @@ def check_pane(place: Place, agent: str, index: str) -> None:
 
 
 def _panes(place: Place) -> list[list[str]]:
-    """The window, the index and the owner of every pane; nothing when tmux does not know the session."""
+    """The window, the index and the owner of every pane of the session's tmux server; nothing when that is down."""
     format_ = "#{window_id} #{pane_index} #{@taco_agent}"
-    words = ["tmux", "-u", *socket_words(place.record.tmux_socket), "list-panes", "-s", "-t", f"={place.name}:"]
+    words = ["tmux", "-u", *socket_words(place.record.tmux_socket), "list-panes", "-a"]
     try:
         done = subprocess.run([*words, "-F", format_], capture_output=True, text=True, timeout=ANSWER_S, check=False)
     except (OSError, subprocess.TimeoutExpired):

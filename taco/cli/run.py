@@ -24,6 +24,7 @@ def monitor(session: str | None) -> int:
     from taco.broker import Broker
     from taco.monitor.app import MonitorApp
     from taco.monitor.session_source import SessionSource
+    from taco.tmux import windows
     from taco.tmux.commands import CommandPipe, command
 
     here = place.find(session)
@@ -33,7 +34,8 @@ def monitor(session: str | None) -> int:
         return await Broker.connect(here.url, here.name)
 
     async def jump(window: int) -> None:
-        await pipe.run(command("select-window", "-t", f"={here.name}:{window}"))
+        name = await windows.called_now(pipe, here.name)
+        await pipe.run(command("select-window", "-t", f"={name}:{window}"))
 
     async def supervise() -> str:
         return await asyncio.to_thread(supervision.supervise, here.record)

@@ -196,12 +196,16 @@ def _alive(records: list[SessionRecord]) -> set[tuple[str, str]]:
     return {(socket, name) for socket in sockets for name in _tmux_sessions(socket)}
 
 
-def _tmux_sessions(socket: str) -> list[str]:
+def _tmux_sessions(socket: str) -> set[str]:
+    """The sessions of a tmux server; one that a person has renamed is known by its executor's or monitor's pane."""
     import subprocess
 
     which = [] if not socket else ["-S", socket] if "/" in socket else ["-L", socket]
-    words = ["tmux", "-u", *which, "list-sessions", "-F", "#{session_name}"]
+    words = ["tmux", "-u", *which, "list-panes", "-a", "-F", "#{@taco_agent}␞#{session_name}"]
     try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=5, check=False).stdout.splitlines()
+        found = subprocess.run(words, capture_output=True, text=True, timeout=5, check=False).stdout.splitlines()
     except (OSError, subprocess.TimeoutExpired):
-        return []
+        return set()
+    panes = [line.partition("␞") for line in found]
+    owners = [owner.partition("/") for owner, _, _ in panes]
+    return {name for _, _, name in panes} | {name for name, _, room in owners if room in ("executor", "monitor")}

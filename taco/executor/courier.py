@@ -24,6 +24,7 @@ from taco.tmux.sight import seen_empty
 IDLE_S = 30.0  # an empty queue is looked at this often without a wake-up call
 HELD_S = 0.5
 GONE_S = 5.0
+LOOK_AHEAD_S = 0.04  # before the wait for Enter is over: a look takes 5 ms, on a loaded machine more
 _MOVING = frozenset({"composer", "cursor", "mode", "dialog"})  # clauses that a redraw may break for a moment
 
 
@@ -141,7 +142,7 @@ class Courier:
         self._typed_here = waiting.command.id
         self._refusals = self._errors = 0
         await self._doors.queue.typed(waiting, before)
-        shown = await self._settle(typed_at, text)
+        seen = await self._settle(typed_at, text)
         self._held = ("", "")
         ledger = replace(
             waiting.ledger,
@@ -150,21 +151,20 @@ class Courier:
             typed_at=before,
             transcript_mark=mark,
         )
-        return await self._submit(replace(waiting, ledger=ledger), text, shown=shown)
+        return await self._submit(replace(waiting, ledger=ledger), text, before=look.reading, seen=seen)
 
-    async def _settle(self, typed_at: float, text: str) -> bool:
-        """The wait between text and Enter; whether text was seen in the composer meanwhile.
+    async def _settle(self, typed_at: float, text: str) -> Look | None:
+        """The wait between text and Enter; how the screen was seen shortly before its end, where there is one.
 
-        A person may press Enter in this time: a text that was never seen and one that is gone are not the same.
+        Enter can follow at once then: the guard compares the screen once more.
         """
         settle_s = message.settle_ms(self.provider.settle_ms, len(text.encode())) / 1_000
-        shown = False
+        seen = None
         if self.provider.reads_screen:
-            await asyncio.sleep(settle_s / 2)
-            reading = (await self._look()).reading
-            shown = reading is not None and bool(reading.draft.strip())
+            await asyncio.sleep(settle_s - LOOK_AHEAD_S)
+            seen = await self._look()
         await asyncio.sleep(max(0.0, typed_at + settle_s - time.monotonic()))
-        return shown
+        return seen
 
     async def _typing(self, waiting: Waiting, target: Target, text: str, look: Look) -> Verdict:
         seen = seen_empty(self.provider, look.reading, look.cursor) if look.reading else NOTHING_SEEN
@@ -226,13 +226,15 @@ class Courier:
             await self._doors.queue.undo(waiting)
         return 0
 
-    async def _submit(self, waiting: Waiting, text: str, *, shown: bool = True) -> float:
-        end = await self._submission(waiting, text, shown=shown).run()
+    async def _submit(
+        self, waiting: Waiting, text: str, *, before: Reading | None = None, seen: Look | None = None
+    ) -> float:
+        end = await self._submission(waiting, text, before=before).run(seen)
         if end is End.FINISHED:
             self._doors.pace.note(waiting.command.sender, self.agent.name, self._doors.now())
         return self._ended(end, text)
 
-    def _submission(self, waiting: Waiting, text: str, *, shown: bool = True) -> Submission:
+    def _submission(self, waiting: Waiting, text: str, *, before: Reading | None = None) -> Submission:
         return Submission(
             self._doors,
             self.agent,
@@ -240,8 +242,8 @@ class Courier:
             waiting,
             text,
             typed_here=self._typed_here == waiting.command.id,
-            shown=shown,
             repeats=text in self._recent,
+            before=before,
             note_hold=self._hold,
             rest=self._rest,
         )

@@ -11,7 +11,7 @@ from enum import Enum
 
 from taco import message
 from taco.executor.doors import Doors, Look
-from taco.executor.text import mark_of
+from taco.executor.text import is_unread, mark_of
 from taco.executor.words import because
 from taco.message import Match
 from taco.models import Agent, CommandState, Evidence, Ledger, Level, Outcome, Pane, from_iso, iso
@@ -46,13 +46,13 @@ class Submission:
         text: str,
         *,
         typed_here: bool,
-        shown: bool,
         repeats: bool,
+        before: Reading | None,
         note_hold: Callable[[str, str], Awaitable[None]],
         rest: Callable[[float], Awaitable[None]],
     ) -> None:
-        """`typed_here`: this very process typed it; `shown`: so that it was seen to come, or nobody knows; `repeats`:
-        the agent got an equal text lately, whose evidence may come only now.
+        """`typed_here`: this very process typed it; `repeats`: the agent got an equal text lately, whose evidence may
+        come only now; `before`: the screen it was typed on, as far as this process has seen it.
         """
         self._doors = doors
         self._agent = agent
@@ -61,8 +61,8 @@ class Submission:
         self._mark = mark_of(waiting)
         self._text = text
         self._typed_here = typed_here
-        self._shown = shown
         self._repeats = repeats
+        self._before = before
         self._note_hold = note_hold
         self._refused: tuple[str, ...] = ()  # the clauses that refused last
         self._rest = rest
@@ -71,10 +71,10 @@ class Submission:
     def _ledger(self) -> Ledger:
         return self._waiting.ledger
 
-    async def run(self) -> End:
-        """Carry the command to its end, or back into its queue."""
+    async def run(self, look: Look | None = None) -> End:
+        """Carry the command to its end, or back into its queue; `look`: the last one, when it is a moment old."""
         if self._ledger.state is not CommandState.ENTERED:
-            end = await self._enter()
+            end = await self._enter(look or await self._doors.eyes.glance(self._agent.name))
             if end is not None:
                 return end
         return await self._confirm()
@@ -92,27 +92,29 @@ class Submission:
 
     # Step 3: Enter, as soon as our text stands in the composer, whole and alone
 
-    async def _enter(self) -> End | None:
+    async def _enter(self, look: Look) -> End | None:
         """Press the first Enter; None when it is pressed."""
         begun = empty_since = time.monotonic()
-        appeared = self._shown
-        look = await self._doors.eyes.glance(self._agent.name)
+        appeared = self._before is None  # who went on from another executor cannot know
         while True:
             if look.pane is None or look.pane.dead or look.pane.pid != self._agent.pid:
                 return await self.other_incarnation()
             reason, seen = self._before_enter(look)
+            unread = self._is_unread(look)
+            if unread and (not reason or self._is_empty(look)):
+                reason = "typed, not submitted: the agent has not read it yet"
             if not reason:
                 if await self._press(look.pane, seen, 1):
                     return None
-                reason = "typed, not submitted: the screen changed"
+                reason = f"typed, not submitted: {because(self._refused)}"
             if await self._is_cancelled() and await self._erase(look):
                 return End.FINISHED
-            if not self._is_empty(look):
+            if unread or not self._is_empty(look):
                 empty_since = time.monotonic()
                 appeared = appeared or (look.reading is not None and bool(look.reading.draft.strip()))
             limit_s = VANISHED_AFTER_S if appeared else self._doors.config.evidence_timeout_s
             if time.monotonic() - empty_since > limit_s:
-                end = await self._vanished(look.pane, appeared)
+                end = await self._vanished(look, look.pane, appeared)
                 if end is not None:
                     return end
                 reason = f"its text is gone, its record is not: {because(self._refused)}"
@@ -153,12 +155,17 @@ class Submission:
             return False
         return not reading.draft.strip()
 
+    def _is_unread(self, look: Look) -> bool:
+        """Whether keys wait that the program has not read: what its screen shows is not all that stands there."""
+        return look.reading is not None and look.pane is not None and is_unread(look.pane.tty)
+
     async def _press(self, pane: Pane, seen: Seen, count: int) -> bool:
         """Enter number `count`. The ledger is written first, so that a kill in between is never a second Enter."""
         if count == 1:
             mark = self._doors.eyes.transcript_size(self._agent.name)
             self._note(entered_at=iso(self._doors.now()), transcript_mark=mark)
         at, mark = self._ledger.entered_at, self._ledger.transcript_mark
+        self._refused = ()
         if not await self._doors.queue.entered(self._waiting, at, count, mark):
             return False
         target = self._target(pane)
@@ -173,12 +180,16 @@ class Submission:
             await self._doors.queue.refused(self._waiting)
         return False
 
-    async def _vanished(self, pane: Pane, appeared: bool) -> End | None:
-        """Our text is not in the composer, and the Enter was not ours; None while the pane keeps its record."""
+    async def _vanished(self, look: Look, pane: Pane, appeared: bool) -> End | None:
+        """Our text is not in the composer, and the Enter was not ours; None while the pane keeps its record.
+
+        A line break in it may have submitted it, or a person: it is typed again only where files deny that, or where
+        it never showed and the screen is as it was.
+        """
         evidence = self._evidence(self._ledger.typed_at)
         if evidence is not None:
             return await self._delivered(evidence)
-        if appeared and not self._files_deny():
+        if (appeared or self._has_changed(look)) and not self._files_deny():
             return await self._unconfirmed("its text left the composer, and nothing tells whether it was submitted")
         target = self._target(pane)
         if pane.in_mode:
@@ -189,13 +200,17 @@ class Submission:
             return None
         return await self._queue_again("its text left the composer" if appeared else "its text never showed")
 
+    def _has_changed(self, look: Look) -> bool:
+        """Whether the screen shows something else than before the text was typed, or nobody can say."""
+        return self._before is None or look.reading is None or look.reading.lines != self._before.lines
+
     # Evidence
 
     async def _confirm(self) -> End:
         """Wait for a sign that our text was submitted; press Enter again while it still stands there."""
         if not self._can_show():
             return await self._delivered(Evidence.NONE)
-        begun = pressed = time.monotonic()
+        begun = entered = pressed = time.monotonic()
         again_s, pause_s = ENTER_AGAIN_S, 0.012
         while True:
             evidence = self._evidence(self._ledger.entered_at)
@@ -217,6 +232,10 @@ class Submission:
                 if begun - pressed > VANISHED_AFTER_S:
                     await self._take_out(look)
                     return await self._unconfirmed("its text stayed in the composer, an equal one was seen")
+            elif standing is Match.EXACT and self._is_unread(look):  # one Enter more would go to what comes next
+                pressed = begun
+                if begun - entered > HIDDEN_S:
+                    await self._note_hold(self._waiting.command.id, "not submitted: the agent has not read Enter yet")
             elif standing is Match.EXACT:
                 if begun - pressed > again_s:
                     if self._ledger.enters >= self._doors.config.enter_limit:
@@ -340,10 +359,12 @@ class Submission:
                 if found in (Match.FOREIGN, Match.EMPTY):
                     return False
                 seen = seen_text(self._provider, reading, look.cursor)
-            if not await self._clear(look.pane, seen):
-                return False
-            await asyncio.sleep(0.05)
+            cleared = await self._clear(look.pane, seen)
+            if cleared:
+                await asyncio.sleep(0.05)
             look = await self._look()
+            if not cleared:  # the screen changed meanwhile, perhaps by what was pressed before
+                return pressed > 0 and self._is_empty(look)
         return False
 
     async def _clear(self, pane: Pane, seen: Seen) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import termios
+from collections.abc import Callable
 from pathlib import Path
 
 from taco import message
@@ -65,6 +67,8 @@ def _is_seen_whole(text: str, provider: Provider, pane: Pane) -> bool:
         return True
     if len(text.encode()) > message.POINTER_LIMIT:
         return False
+    if ("\n" in text or len(text.encode()) > CANONICAL_LINE) and _is_canonical(pane.tty):
+        return False  # such a program reads line by line: the first line break would submit the first line
     if provider.screen.placeholder and provider.input != "keys":
         return True
     columns = max(20, pane.width - 8)
@@ -79,15 +83,25 @@ def unfit(text: str, provider: Provider, pane: Pane) -> str:
     return f"a line of {longest:,} bytes: this terminal keeps {CANONICAL_LINE:,} of a line; send the path of a file"
 
 
+def is_unread(tty: str) -> bool:
+    """Whether a terminal holds keys that its program has not read: it stands still, and nothing is lost."""
+    return _ask(tty, lambda handle: fcntl.ioctl(handle, termios.FIONREAD, bytes(4)) != bytes(4))
+
+
 def _is_canonical(tty: str) -> bool:
-    """Whether a terminal hands its program whole lines only; False when it cannot be asked."""
+    """Whether a terminal hands its program whole lines only."""
+    return _ask(tty, lambda handle: bool(termios.tcgetattr(handle)[3] & termios.ICANON))
+
+
+def _ask(tty: str, question: Callable[[int], bool]) -> bool:
+    """The answer of a terminal; False when it cannot be asked."""
     try:
         handle = os.open(tty, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError:
         return False
     try:
-        return bool(termios.tcgetattr(handle)[3] & termios.ICANON)
-    except termios.error:
+        return question(handle)
+    except (OSError, termios.error):
         return False
     finally:
         os.close(handle)

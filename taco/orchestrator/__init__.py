@@ -161,6 +161,7 @@ def _fence(token: str) -> str:
 
 async def _take_panes(pipe: CommandPipe, session: str, token: str) -> None:
     """From now on nothing that another executor has decided goes into a pane: it may be frozen, and wake up later."""
+    session = await windows.called_now(pipe, session)
     await pipe.run(command("set-option", "-t", f"={session}:", FENCE, _fence(token)))
 
 
@@ -171,6 +172,7 @@ async def _keep_panes(pipe: CommandPipe, session: str, token: str) -> None:
     """
     try:
         async with asyncio.timeout(GOODBYE_S):
+            session = await windows.called_now(pipe, session)
             found = await pipe.run(command("show-options", "-qv", "-t", f"={session}:", FENCE))
             if found != [_fence(token)]:
                 log.warning("executor.panes_taken", by=" ".join(found))

@@ -12,7 +12,7 @@ from libtmux.exc import LibTmuxException
 
 from taco.errors import MissingProgramError, TmuxError, UsageError
 from taco.tmux.commands import socket_words, verbatim
-from taco.tmux.windows import PLACEHOLDER
+from taco.tmux.windows import PLACEHOLDER, runners
 
 OLDEST = (3, 2)
 FIRST_SIZE = (200, 50)
@@ -52,8 +52,19 @@ class TmuxServer:
         self._server = libtmux.Server(**words)
 
     def has(self, session: str) -> bool:
-        """Whether a session of exactly this name is there."""
-        return not self._run("has-session", "-t", f"={session}", check=False).stderr
+        """Whether a session of ours is there."""
+        return bool(self.called_now(session))
+
+    def called_now(self, session: str) -> str:
+        """What a session of ours is called; where a person has renamed it, the panes of its runners tell.
+
+        "" when it is not there.
+        """
+        if not self._run("has-session", "-t", f"={session}", check=False).stderr:
+            return session
+        found = self._run("list-panes", "-a", "-F", "#{@taco_agent}␞#{session_name}", check=False).stdout
+        owned = (line.partition("␞") for line in found)
+        return next((name for owner, _, name in owned if owner in runners(session)), "")
 
     def new_session(self, session: str, *, cwd: str) -> tuple[str, str]:
         """Open a detached session whose window 0 holds a placeholder; its pane's id and the server's socket path.
@@ -80,18 +91,19 @@ class TmuxServer:
 
     def kill(self, session: str) -> None:
         """Close a session; one that is gone already is fine."""
-        if self.has(session):
-            self._run("kill-session", "-t", f"={session}")
+        if name := self.called_now(session):
+            self._run("kill-session", "-t", f"={name}")
 
     def select(self, session: str, window: int) -> None:
         """Make a window the current one of its session."""
-        self._run("select-window", "-t", f"={session}:{window}")
+        self._run("select-window", "-t", f"={self.called_now(session)}:{window}")
 
     def attach(self, session: str) -> None:
         """Show the session in this terminal: replaces this process, or switches the tmux client it runs in.
 
         Raises UsageError without a terminal.
         """
+        session = self.called_now(session) or session
         if self._is_around():
             self._run("switch-client", "-t", f"={session}")
             return

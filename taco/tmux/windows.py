@@ -30,6 +30,7 @@ def window_options(target: str) -> list[str]:
 async def open_window(pipe: CommandPipe, session: str, index: int, name: str, *, cwd: str) -> str:
     """Open window `index` with a placeholder and return its pane's id; the next free index when it is taken."""
     words = ["new-window", "-d", "-P", "-F", "#{pane_id}", "-n", verbatim(name), "-c", verbatim(cwd)]
+    session = await called_now(pipe, session)
     try:
         (pane,) = await pipe.run(command(*words, "-t", f"={session}:{index}", "--", *PLACEHOLDER))
     except TmuxError as error:
@@ -38,6 +39,19 @@ async def open_window(pipe: CommandPipe, session: str, index: int, name: str, *,
         (pane,) = await pipe.run(command(*words, "-t", f"={session}:", "--", *PLACEHOLDER))
     await pipe.run(command_list(window_options(pane)))
     return pane
+
+
+async def called_now(pipe: CommandPipe, session: str) -> str:
+    """What a tmux session of ours is called: where a person has renamed it, the panes of its runners tell."""
+    panes = await pipe.panes()
+    if any(pane.session == session for pane in panes):
+        return session
+    return next((pane.session for pane in panes if pane.agent in runners(session)), session)
+
+
+def runners(session: str) -> tuple[str, str]:
+    """The owners of the panes that stay in a session: people may move those of its agents."""
+    return f"{session}/executor", f"{session}/monitor"
 
 
 async def run_in(pipe: CommandPipe, pane: str, argv: Sequence[str], *, cwd: str, owner: str) -> int:

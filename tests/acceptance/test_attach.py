@@ -134,3 +134,24 @@ def test_inside_the_same_tmux_a_client_is_switched(session: Session) -> None:
     session.house.taco("stop", "inside", "--grace", "1")
     tmux.run("kill-session", "-t", "=keeper")
     assert session.status()["status"] == "running"
+
+
+def test_a_session_that_the_person_renamed_is_still_the_session(session: Session) -> None:
+    house = session.house
+    renamed = house.start_idle("before", "api")
+    house.tmux.run("rename-session", "-t", "=before", "after")
+    assert {each["session"]: each["status"] for each in house.json("ls")}["before"] == "running"
+    assert renamed.send("api", "still here?")
+    house.tmux.run("kill-pane", "-t", "=after:2")  # the executor's: its window is opened again where the others are
+    wait_for(lambda: "executor" in house.tmux.run("list-windows", "-t", "=after", "-F", "#{window_name}"))
+    assert renamed.send("api", "and now?")
+    terminal = Terminal([str(TACO), "attach", "before"], house.environ(), house.project, 120, 40)
+    try:
+        wait_for(lambda: house.tmux.show("=after:", "#{session_attached}") == "1")
+        terminal.press(DETACH)
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    assert house.taco("resume", "before", check=False).returncode == 1
+    house.taco("stop", "before", "--grace", "1")
+    assert "after" not in house.tmux.run("list-sessions", "-F", "#{session_name}").split()

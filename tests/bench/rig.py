@@ -153,6 +153,15 @@ class Rig:
             return [line["t"] for line in lines if line["event"] == "submit"]
         return [line["t"] for line in lines if line["event"] == "read" and base64.b64decode(line["data"]) == b"\r"]
 
+    def submissions(self) -> int:
+        """How many messages all programs together have got so far."""
+        return sum(len(self.submitted_at(agent)) for agent in self.agents)
+
+    async def submitted(self, count: int) -> None:
+        """Wait until all programs together have got so many: what tmux was given is read a moment later."""
+        while self.submissions() < count:
+            await asyncio.sleep(0.05)
+
     def received(self, agent: Agent) -> list[tuple[float, bytes]]:
         """What the agent's program read: monotonic seconds and bytes of each read."""
         lines = (json.loads(line) for line in self.log(agent).read_text().splitlines())

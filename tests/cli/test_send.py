@@ -317,6 +317,16 @@ def test_everybody_is_a_list_even_when_it_is_one(shop: Shop) -> None:
     assert len(taco("broadcast", "hello", "--wait", "0", "--json").json) == 1
 
 
+def test_wait_names_the_hold_of_the_one_before(shop: Shop) -> None:
+    for each in ("one", "two"):
+        taco("send", "api", "hello", "--id", each)
+    shop.do(lambda broker: broker.held("api", "one", "paused"))
+    done = taco("send", "api", "hello", "--id", "two", "--wait", "0.1")
+    assert (done.code, "queued: behind others: paused" in done.err) == (3, True), done.err
+    assert json.loads(taco("queue", "show", "two", "--json").out)["hold"] == "behind others: paused"
+    assert json.loads(taco("queue", "show", "one", "--json").out)["hold"] == "paused"
+
+
 def test_a_redis_that_is_down_is_started(shop: Shop) -> None:
     taco("send", "api", "first")
     redis_server.stop(shop.record.home)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 import unicodedata
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -483,6 +484,57 @@ async def test_a_body_that_the_composer_cannot_show_whole_goes_to_a_file(rig: Ri
     texts = bodies(read_log(log))
     assert texts[0] == short
     assert all(f"{each}.txt" in text for each, text in zip(ids[1:], texts[1:], strict=True))
+
+
+READS_LINES = """\
+import sys
+while True:
+    open(sys.argv[1], "a").write(input("> ") + "\\n")
+"""
+READS_KEYS = """\
+import os, sys, tty
+tty.setraw(0)
+draft = ""
+print("ready", end="\\r\\n> ", flush=True)
+while True:
+    for char in os.read(0, 4096).decode():
+        if char in "\\r\\n":
+            open(sys.argv[1], "a").write(draft + "\\n")
+            print(f"\\r\\033[Kgot {draft}", end="\\r\\n> ", flush=True)
+            draft = ""
+            break
+        else:
+            draft += char
+            print(char, end="", flush=True)
+"""
+
+
+async def simple(rig: Rig, program: str) -> Path:
+    """A program with a composer and nothing else; what it took, a line each."""
+    log, script = rig.directory / "log", rig.directory / "program.py"
+    script.write_text(program, encoding="utf-8")
+    head = 'name = "simple"\ncommand = ["x"]\nfirst_prompt = "none"\nevidence = ["screen"]\n'
+    provider = head + "[screen]\ncomposer = '^> (?P<draft>.*)$'\n"
+    await rig.start("be", [sys.executable, "-S", str(script), str(log)], provider)
+    return log
+
+
+@pytest.mark.parametrize("body", ["one line", "two\nlines", "w" * 4_200], ids=["line", "lines", "long line"])
+async def test_a_program_that_reads_lines_gets_one_line_once(rig: Rig, body: str) -> None:
+    log = await simple(rig, READS_LINES)
+    sent = await rig.send("be", body)
+    (ledger,) = await rig.ended(sent)
+    assert (ledger.state, ledger.attempts) == (CommandState.DELIVERED, 1)
+    (got,) = log.read_text("utf-8").splitlines()
+    assert got == f"[mother → be]: {body}" if body == "one line" else f"{sent}.txt" in got
+
+
+async def test_a_text_that_its_own_line_break_submitted_is_not_typed_again(rig: Rig) -> None:
+    """A raw composer without bracketed paste takes a line break for Enter; this one then drops what comes with it."""
+    log = await simple(rig, READS_KEYS)
+    (ledger,) = await rig.ended(await rig.send("be", "two\nlines"))
+    assert (ledger.state, ledger.attempts) == (CommandState.UNCONFIRMED, 1)
+    assert log.read_text("utf-8").count("two") == 1
 
 
 @pytest.mark.parametrize("text", ["hello", "a long line " * 20, "three\nshort\nlines"])

@@ -211,12 +211,13 @@ class Rig:
         queue: Any = None,
         guard: Callable[[CommandPipe, Path], Guard] = Guard,
         pipe: RecordingPipe | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """The rooms of one executor, from the pipe up, which serve all agents there are."""
+        """The rooms of one executor, from the pipe up, which serve all agents there are; `now` is its clock."""
         for name in ("spool", "bodies", "buffers"):
             (self.directory / name).mkdir(exist_ok=True)
         self.pipe = pipe or RecordingPipe(self.tmux.socket)
-        self.observer = Observer(self.pipe, time.time, ready_timeout_s=self.config.ready_timeout_s)
+        self.observer = Observer(self.pipe, now, ready_timeout_s=self.config.ready_timeout_s)
         self.guard = guard(self.pipe, self.directory / "buffers")
         self.executor = Executor(
             Doors(
@@ -227,7 +228,7 @@ class Rig:
                 incarnation=self._incarnation,
                 config=self.config,
                 bodies=self.directory / "bodies",
-                now=time.time,
+                now=now,
             )
         )
         for agent in self.agents.values():

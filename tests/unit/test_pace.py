@@ -29,6 +29,13 @@ def test_a_slowed_message_goes_after_a_while() -> None:
     assert pace.reason("a", "b", now + 9.0) == ""
 
 
+def test_a_clock_that_is_set_back_slows_nobody_until_it_has_caught_up() -> None:
+    pace = Pace(limit=5, slow_s=10)
+    now = ping_pong(pace, 10)
+    assert pace.reason("a", "b", now) != ""
+    assert pace.reason("a", "b", now - 3_600) == ""
+
+
 def test_talk_at_a_human_pace_is_no_loop() -> None:
     pace = Pace(limit=5)
     now = ping_pong(pace, 40, every_s=10.0)
