@@ -11,7 +11,6 @@ from taco.monitor.source import Letters, Snapshot
 from taco.monitor.team import count, look
 from taco.monitor.words import age, age_of, clean, clock, number, wrap
 
-PROMPT_HEAD = 1_000  # characters of the prompt that are looked at for its part of one line
 _HEALTH = dict.fromkeys(("ok", "healthy"), ("●", "good")) | dict.fromkeys(("down", "unhealthy"), ("✗", "bad"))
 
 
@@ -26,7 +25,7 @@ def header_lines(snapshot: Snapshot | None, now: float, width: int) -> list[Line
             said(f"  {snapshot.session}", "strong"),
             *status,
             said(f"  {snapshot.provider}" if snapshot.provider else ""),
-            said(f"  {snapshot.prompt[:PROMPT_HEAD]}", "quiet"),
+            said(f"  {snapshot.prompt}", "quiet"),
         ),
         right=badges(snapshot),
     )

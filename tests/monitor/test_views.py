@@ -13,7 +13,6 @@ from taco.monitor.feed import BURST_S, LONGEST_RETRY_S, LOOK_S, pause, retry_del
 from taco.monitor.lines import Line
 from taco.monitor.source import Snapshot
 from taco.monitor.team import Rows, count, look, note
-from taco.monitor.views import header_lines
 from tests.monitor.data import AGENTS, EVENTS, NOW, RUNNING, command, happened, stamp
 
 
@@ -175,9 +174,3 @@ def test_retries_slow_down() -> None:
     assert delays == sorted(delays)
     assert delays[0] <= 1
     assert delays[-1] == LONGEST_RETRY_S
-
-
-def test_only_the_head_of_a_long_prompt_is_looked_at() -> None:
-    first = header_lines(Snapshot(session="shop", prompt="a" + "\n" * 30_000 + "late"), NOW, 80)[0]
-    assert words(first).split()[:3] == ["TACO", "shop", "a"]
-    assert "late" not in words(first)
