@@ -36,6 +36,7 @@ _AGENT = tuple(field.name for field in fields(Agent))
 _TUPLES = ("depends_on", "wait_for", "notifies")
 _NUMBERS = ("window", "pid", "restarts")
 _FLAGS = ("paused", "yolo")
+_HEAD = 80  # characters of a message that its events tell
 _LEVELS = {
     EventType.COMMAND_DEAD: "error",
     EventType.COMMAND_UNCONFIRMED: "warning",
@@ -207,7 +208,7 @@ def queued_event(session: str, command: Command) -> Event:
         ts=command.timestamp,
         agent=command.target,
         command=command.id,
-        content=f"{command.sender} → {command.target}: {command.message[:80]}",
+        content=f"{command.sender} → {command.target}: {command.message[:_HEAD]}",
         data={"sender": command.sender, "priority": str(command.priority), "when": str(command.when)},
     )
 
@@ -222,8 +223,18 @@ def command_event(type_: EventType, session: str, ledger: Ledger, at: str, conte
         command=ledger.id,
         level=_LEVELS.get(type_, "info"),
         content=content,
-        data=data,
+        data={"sender": ledger.sender, **({"preview": ledger.preview[:_HEAD]} if ledger.preview else {}), **data},
     )
+
+
+def told(event: Event) -> str:
+    """What an event says in a log: of a command always from whom it goes to whom, and its first words where known."""
+    sender, words = event.data.get("sender"), event.data.get("preview")
+    if event.category != "command" or event.type is EventType.COMMAND_QUEUED or not sender:
+        return event.content
+    route = f"{sender} → {event.agent}"
+    line = f"{route}: {words}" if words else route
+    return f"{line} ({event.content})" if event.content else line
 
 
 def held_event(session: str, agent: str, command_id: str, reason: str, at: str) -> Event:
@@ -270,7 +281,6 @@ def finished_event(session: str, ledger: Ledger, outcome: Outcome, at: str) -> E
         ledger,
         at,
         content,
-        sender=ledger.sender,
         evidence=str(outcome.evidence) if outcome.evidence else None,
         reason=outcome.reason,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from taco import files, locks, paths, processes, redis_server
+from taco import files, locks, paths, processes, redis_server, trust
 from taco.agents import write_command
 from taco.broker import Broker
 from taco.config import VARIABLES, Config
@@ -29,10 +30,10 @@ from taco.errors import (
     UsageError,
 )
 from taco.keys import FRESH_S
-from taco.models import MOTHER, Agent, AgentState, AgentStatus, Event, EventType, iso
+from taco.models import GONE_LEVELS, MOTHER, Agent, AgentState, AgentStatus, Event, EventType, Level, iso
 from taco.paths import SessionRecord
 from taco.provider import Provider
-from taco.records import agent_fields, agent_from
+from taco.records import agent_fields, agent_from, state_fields
 from taco.spec import parse_spec
 from taco.supervision import (
     EXECUTOR_WINDOW,
@@ -55,8 +56,10 @@ MONITOR_WINDOW = 1
 DEMO_VARIABLES = frozenset({"TACO_DEMO_SPEED", "TACO_DEMO_LOG", "TACO_DEMO_IDLE"})
 KEPT = DEMO_VARIABLES | VARIABLES.keys() | {"TACO_HOME", "TACO_REDIS_SERVER"}
 STAND_S = 60.0  # how long the windows of a session may take to stand
+BEGIN_S, LASTED_S = 10.0, 1.0  # for Mother's CLI to begin; it has begun well when it still runs after so long
 
 Say = Callable[[str], None]
+Agrees = Callable[[Provider], bool]
 Result = TypeVar("Result")
 
 
@@ -90,24 +93,33 @@ def slug(prompt: str) -> str:
     return name or "taco"
 
 
-def open_session(request: StartRequest, say: Say) -> SessionRecord:
+def open_session(request: StartRequest, say: Say, agrees: Agrees = lambda _: False) -> SessionRecord:
     """Open a session and start what runs in it; when anything fails, what was made is taken down again.
 
-    `say` hears each step. Raises TacoError.
+    `say` hears each step; `agrees` is asked whether the project is trusted, where the provider's CLI would ask, once
+    nothing is wrong any more. Raises TacoError.
     """
     home = paths.home()
     config = _config(home, request)
     name = request.session or slug(request.prompt)
+    check_name(name)
+    with locks.alone(home, name):
+        provider = _checked(request, config, home, name, say)
+        trusts = trust.is_asked_for(provider, request.project_dir, request.environ) and agrees(provider)
+        with trust.noted(request.project_dir, request.environ, say) if trusts else contextlib.nullcontext():
+            record = _new_record(request, config, home, name, provider, say)
+            try:
+                return _opened(record, request, say)
+            except BaseException:
+                say("taking down what was started")
+                _take_down(record)
+                raise
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for what is no name of a session."""
     if not paths.SESSION_NAME.fullmatch(name):
         raise UsageError(f"{name!r} is not a session name", hint="names are a-z, 0-9, - and _, up to 64 characters")
-    with locks.alone(home, name):
-        record = _checked(request, config, home, name, say)
-        try:
-            return _opened(record, request, say)
-        except BaseException:
-            say("taking down what was started")
-            _take_down(record)
-            raise
 
 
 def _config(home: Path, request: StartRequest) -> Config:
@@ -120,10 +132,10 @@ def _config(home: Path, request: StartRequest) -> Config:
     return files.settings(paths.config_home(), home, request.project_dir, flags).config
 
 
-def _checked(request: StartRequest, config: Config, home: Path, name: str, say: Say) -> SessionRecord:
-    """Everything that can be wrong is found out before anything is started; the session's record."""
+def _checked(request: StartRequest, config: Config, home: Path, name: str, say: Say) -> Provider:
+    """Everything that can be wrong is found out before anything is started; the session's provider."""
     say(f"tmux {check_version()}")
-    _check_directory(request.project_dir)
+    check_directory(request.project_dir)
     provider = usable_provider(config.provider, home, request.project_dir, request.environ)
     say(f"agents: {provider.title or provider.name}" + (" (scripted)" if provider.scripted else ""))
     if request.spec:
@@ -132,6 +144,13 @@ def _checked(request: StartRequest, config: Config, home: Path, name: str, say: 
         for other in {agent.provider for agent in spec.agents if agent.provider}:
             usable_provider(other, home, request.project_dir, request.environ)
     _check_free(home, name, TmuxServer(config.tmux_socket), say)
+    return provider
+
+
+def _new_record(
+    request: StartRequest, config: Config, home: Path, name: str, provider: Provider, say: Say
+) -> SessionRecord:
+    """The session's record, not saved yet; its Redis runs."""
     server = redis_server.ensure(home, config.redis_url)
     say(f"Redis {server.version}" + (" (private)" if server.private else ""))
     more: dict[str, Any] = {"review": request.review, "mother": request.mother, "scripted": provider.scripted}
@@ -152,7 +171,8 @@ def _checked(request: StartRequest, config: Config, home: Path, name: str, say: 
     )
 
 
-def _check_directory(directory: Path) -> None:
+def check_directory(directory: Path) -> None:
+    """Raises UsageError for what cannot be a project."""
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory", hint="make it, or name another with --dir")
     if not os.access(directory, os.W_OK | os.X_OK):
@@ -192,7 +212,12 @@ def _opened(record: SessionRecord, request: StartRequest, say: Say) -> SessionRe
     environ = {key: value for key, value in request.environ.items() if not key.startswith("TACO_") or key in KEPT}
     paths.write_private(record.directory / "environment.json", json.dumps(environ))
     _run(_store(record, request))
-    return _stand(record, say)
+    record, ended = _stand(record, say)
+    if ended:
+        raise TacoError(
+            ended, hint=f"try its command by itself; see: taco provider show {record.provider}, taco doctor"
+        )
+    return record
 
 
 async def _store(record: SessionRecord, request: StartRequest) -> None:
@@ -255,8 +280,11 @@ def _session_fields(record: SessionRecord) -> dict[str, str]:
     }
 
 
-def _stand(record: SessionRecord, say: Say) -> SessionRecord:
-    """Open the tmux session with its first three windows, and wait until its executor has taken over."""
+def _stand(record: SessionRecord, say: Say) -> tuple[SessionRecord, str]:
+    """Open the tmux session with its first three windows, and wait until its executor has taken over.
+
+    The record as it is then, and how Mother's CLI has ended; "" when it runs.
+    """
     server = TmuxServer(record.tmux_socket)
     cwd = str(record.project_dir)
     pane, socket = server.new_session(record.name, cwd=cwd)
@@ -267,10 +295,10 @@ def _stand(record: SessionRecord, say: Say) -> SessionRecord:
     record = _run(_windows(record, pane))
     record.save()
     say(f"windows 0 to 2 of tmux session {record.name}")
-    _run(_wait_until_up(record, say))
+    ended = _run(_wait_until_up(record, say))
     record = record.changed(status=paths.RUNNING)
     record.save()
-    return record
+    return record, ended
 
 
 async def _windows(record: SessionRecord, mother_pane: str) -> SessionRecord:
@@ -297,19 +325,21 @@ async def _note_mother(record: SessionRecord, pane: str) -> None:
         await broker.close()
 
 
-async def _wait_until_up(record: SessionRecord, say: Say) -> None:
-    """Wait until the executor delivers and Mother has been started; raises TacoError with what it said instead."""
+async def _wait_until_up(record: SessionRecord, say: Say) -> str:
+    """Wait until the executor delivers and Mother has begun; how she ended, if she did so at once.
+
+    Raises TacoError with what the executor said instead.
+    """
     broker = await Broker.connect(record.redis_url, record.name)
     pipe, deadline = CommandPipe(record.tmux_socket), time.monotonic() + STAND_S
     try:
         while time.monotonic() < deadline:
-            fields = await broker.session_fields()
-            mother = next((agent for agent in await broker.agents() if agent.name == MOTHER), None)
+            fields, mother = await broker.session_fields(), await _mother_now(broker)
             if mother is not None and mother.status is AgentStatus.FAILED:
                 raise TacoError(f"Mother {mother.failed}")
             if fields.get("executor_pid") and (mother is None or mother.pid):
-                say("the executor delivers" + (", Mother is at work in window 0" if mother else ""))
-                return
+                say("the executor delivers")
+                return await _mother_end(broker, pipe, say) if mother else ""
             pane = await pipe.pane(record.more["executor_pane"])
             if pane is None or pane.dead:
                 raise TacoError(f"the executor ended at once: {await last_words(pipe, pane)}")
@@ -317,6 +347,40 @@ async def _wait_until_up(record: SessionRecord, say: Say) -> None:
     finally:
         await broker.close()
     raise TacoError(f"the windows did not stand after {STAND_S:.0f} s", hint="see: taco doctor")
+
+
+async def _mother_now(broker: Broker) -> Agent | None:
+    return next((agent for agent in await broker.agents() if agent.name == MOTHER), None)
+
+
+async def _mother_end(broker: Broker, pipe: CommandPipe, say: Say) -> str:
+    """How Mother's CLI ended at once; "" when it runs: it is seen to be past its start, or has lasted."""
+    begun, deadline = math.inf, time.monotonic() + BEGIN_S
+    while (mother := await _mother_now(broker)) is not None:
+        level, now = mother.state.level, time.monotonic()
+        if level in GONE_LEVELS or not processes.is_alive(mother.pid):
+            return await _last_words_of_mother(pipe, mother)
+        if level is not Level.STARTING and mother.state.source != "pane":  # which says only that there is a process
+            break
+        if math.isinf(begun) and "exec-agent" not in processes.command_line(mother.pid):
+            begun = now
+        if now > min(begun + LASTED_S, deadline):
+            break
+        await asyncio.sleep(0.05)
+    asks = mother is not None and mother.state.level is Level.WAITING
+    say("Mother asks for you in window 0" if asks else "Mother is at work in window 0")
+    return ""
+
+
+async def _last_words_of_mother(pipe: CommandPipe, mother: Agent) -> str:
+    """What her pane shows, once tmux has seen the end, too; a little later at the most, as it may miss it."""
+    deadline = time.monotonic() + LASTED_S
+    pane = await pipe.pane(mother.pane)
+    while pane is not None and not pane.dead_status and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+        pane = await pipe.pane(mother.pane)
+    how = f" (exit {pane.dead_status})" if pane is not None and pane.dead_status else ""
+    return f"Mother's CLI ended at once{how}: {await last_words(pipe, pane)}"
 
 
 def _take_down(record: SessionRecord) -> None:
@@ -388,7 +452,7 @@ def stop(record: SessionRecord, *, grace_s: float, say: Say) -> list[int]:
         record = _with_agents(record)
         say("agents")
         killed = _run(_end_all(record, grace_s=grace_s))
-        _keep_status(record)
+        _note_stopped(record)
         stopped = _without_processes(record).changed(status=paths.STOPPED, stopped_at=iso(time.time()))
         stopped.save_agents()
         stopped.save()
@@ -428,15 +492,21 @@ async def _end_all(record: SessionRecord, *, grace_s: float) -> list[int]:
     return await processes.end(processes.of_agents(record.home, record.name, None), grace_s=grace_s)
 
 
-def _keep_status(record: SessionRecord) -> None:
+def _note_stopped(record: SessionRecord) -> None:
     with contextlib.suppress(BrokerError):
-        _run(_put_status(record, paths.STOPPED))
+        _run(_put_stopped(record))
 
 
-async def _put_status(record: SessionRecord, status: str) -> None:
+async def _put_stopped(record: SessionRecord) -> None:
+    """What Redis is to know of a session that does not run: no agent of it has a process or a pane."""
     broker = await Broker.connect(record.redis_url, record.name)
     try:
-        await broker.put_session({"status": status, "executor_pid": ""})
+        for agent in await broker.agents():
+            fields = {"pid": "0", "pane": "", "hold": ""}
+            if agent.pid and agent.state.level not in GONE_LEVELS:
+                fields |= state_fields(AgentState(Level.EXITED, since=time.time(), source="stop"))
+            await broker.set_agent(agent.window, fields)
+        await broker.put_session({"status": paths.STOPPED, "executor_pid": ""})
         await broker.emit(Event(EventType.SESSION_STOPPED, record.name, ts=iso(time.time()), content="stopped"))
     finally:
         await broker.close()
@@ -475,7 +545,10 @@ def resume(record: SessionRecord, say: Say, *, environ: Mapping[str, str]) -> Se
         paths.write_private(record.directory / "environment.json", json.dumps(_merged(record, environ)))
         count = _run(_prepare(record))
         say(f"{count} agents to bring back")
-        return _stand(record, say)
+        record, ended = _stand(record, say)
+        if ended:
+            say(f"{ended}; the session runs without her: taco agent restart mother")
+        return record
 
 
 def _socket_for(record: SessionRecord) -> str:

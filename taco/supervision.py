@@ -244,7 +244,7 @@ class Crashes:
 
     def add(self, now: float) -> None:
         """One more."""
-        self._path.write_text(json.dumps([*self.recent(now), now]))
+        paths.write_private(self._path, json.dumps([*self.recent(now), now]))
 
     def forget(self) -> None:
         """Begin anew."""

@@ -6,9 +6,10 @@ Claude Code 2.1.197 asks once for each directory whether it is trusted and keeps
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,42 @@ def record(project: Path, environ: Mapping[str, str]) -> Path:
     if not isinstance(entry, dict):
         raise TacoError(f"{path}: projects is not as expected", hint="answer the trust dialog in the agent's window")
     entry[_ACCEPTED] = True
+    _write(path, content)
+    return path
+
+
+def forget(project: Path, environ: Mapping[str, str]) -> None:
+    """Take `record` back, and the places it had to make; raises TacoError, nothing changed."""
+    path = _file(environ)
+    content = _read(path)
+    projects = content.get("projects")
+    entry = projects.get(str(project)) if isinstance(projects, dict) else None
+    if not isinstance(projects, dict) or not isinstance(entry, dict) or entry.pop(_ACCEPTED, None) is None:
+        return
+    if not entry:
+        del projects[str(project)]
+    if not projects:
+        del content["projects"]
+    _write(path, content)
+
+
+@contextlib.contextmanager
+def noted(project: Path, environ: Mapping[str, str], say: Callable[[str], None]) -> Iterator[None]:
+    """`record`, taken back when what is done under it fails; `say` hears of both. Raises TacoError."""
+    say(f"trust noted in {record(project, environ)}")
+    try:
+        yield
+    except BaseException:
+        try:
+            forget(project, environ)
+        except TacoError as error:
+            say(f"the note of trust stays: {error.message}")
+        else:
+            say("the note of trust is taken back")
+        raise
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
     target = path.resolve()  # where it is a link, that stays
     draft = target.with_name(f"{target.name}.taco-{os.getpid()}")
     try:
@@ -48,7 +85,6 @@ def record(project: Path, environ: Mapping[str, str]) -> Path:
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise TacoError(f"{path} cannot be written: {error.strerror}") from None
-    return path
 
 
 def _file(environ: Mapping[str, str]) -> Path:

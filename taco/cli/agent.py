@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 from taco.cli import place, say
 from taco.cli.options import Family, complete_agent, json_option, session_option
 from taco.cli.snapshot import agent_json
-from taco.errors import ConflictError, NotFoundError, UsageError
+from taco.errors import ConflictError, NotFoundError, SpecError, UsageError
 from taco.models import EVERYONE, FIRST_AGENT_WINDOW, MOTHER, Agent, AgentQueue, AgentSpec, iso
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ _PARTICIPLES = {"pause": "paused", "resume": "resumed", "restart": "restarted", 
 
 @click.group(cls=Family, default="list")
 def agent() -> None:
-    """List and show agents; pause, resume, restart, add or remove them. NAME is an agent or `all`."""
+    """List and show agents; pause, resume, restart, add or remove them.
+
+    NAME is an agent's name or window number; `all` is every agent, Mother included (she cannot be removed).
+    """
 
 
 @agent.command("list")
@@ -59,27 +63,37 @@ def list_(as_json: bool, session: str | None) -> None:
 @json_option
 @session_option
 def show(name: str, as_json: bool, session: str | None) -> None:
-    """Show everything that is known of one agent."""
+    """Show everything that is known of one agent; of every agent for `all`."""
     agents, queues = _read(place.find(session))
-    found = _named(agents, name)
-    values = agent_json(found, queues.get(found.name)) | {
-        "model": found.model or None,
-        "session_id": found.session_id or None,
-        "launched_at": found.launched_at or None,
-        "restarts": found.restarts,
-        "depends_on": list(found.depends_on),
-        "wait_for": list(found.wait_for),
-        "notifies": list(found.notifies),
-        "reported_at": found.reported_at or None,
-        "yolo": found.yolo,
-    }
+    if name == EVERYONE:
+        found = [_details(each, queues.get(each.name)) for each in agents]
+    else:
+        each = _named(agents, name)
+        found = [_details(each, queues.get(each.name))]
     if as_json:
-        say.data(values)
+        say.data(found if name == EVERYONE else found[0])
         return
-    for key, value in values.items():
-        text = ", ".join(value) if isinstance(value, list) else value
-        if text not in (None, "", False):
-            say.out(f"{say.paint(key.ljust(12), 'dim')}  {say.clean(text)}")
+    for at, values in enumerate(found):
+        if at:
+            say.out()
+        for key, value in values.items():
+            text = ", ".join(value) if isinstance(value, list) else value
+            if text not in (None, "", False):
+                say.out(f"{say.paint(key.ljust(12), 'dim')}  {say.clean(text)}")
+
+
+def _details(agent: Agent, queue: AgentQueue | None) -> dict[str, Any]:
+    return agent_json(agent, queue) | {
+        "model": agent.model or None,
+        "session_id": agent.session_id or None,
+        "launched_at": agent.launched_at or None,
+        "restarts": agent.restarts,
+        "depends_on": list(agent.depends_on),
+        "wait_for": list(agent.wait_for),
+        "notifies": list(agent.notifies),
+        "reported_at": agent.reported_at or None,
+        "yolo": agent.yolo,
+    }
 
 
 @agent.command()
@@ -87,7 +101,7 @@ def show(name: str, as_json: bool, session: str | None) -> None:
 @json_option
 @session_option
 def pause(names: Sequence[str], as_json: bool, session: str | None) -> None:
-    """Send nothing to NAME until it is resumed; what is sent to it waits."""
+    """Send nothing to NAME (or `all`) until it is resumed; what is sent to it waits."""
     _wish("pause", names, session, as_json=as_json)
 
 
@@ -96,7 +110,7 @@ def pause(names: Sequence[str], as_json: bool, session: str | None) -> None:
 @json_option
 @session_option
 def resume(names: Sequence[str], as_json: bool, session: str | None) -> None:
-    """Let messages through to NAME again."""
+    """Let messages through to NAME (or `all`) again."""
     _wish("resume", names, session, as_json=as_json)
 
 
@@ -105,7 +119,10 @@ def resume(names: Sequence[str], as_json: bool, session: str | None) -> None:
 @json_option
 @session_option
 def restart(names: Sequence[str], as_json: bool, session: str | None) -> None:
-    """End NAME's process and start it again in its window, with its conversation where the CLI can."""
+    """End NAME's process and start it again in its window, with its conversation where the CLI can.
+
+    `all` restarts every agent, Mother too.
+    """
     _wish("restart", names, session, as_json=as_json)
 
 
@@ -114,7 +131,10 @@ def restart(names: Sequence[str], as_json: bool, session: str | None) -> None:
 @json_option
 @session_option
 def remove(names: Sequence[str], as_json: bool, session: str | None) -> None:
-    """End NAME and take it out of the team; what waits for it becomes dead letters. Its files stay."""
+    """End NAME and take it out of the team; what waits for it becomes dead letters. Its files stay.
+
+    `all` removes every agent but Mother.
+    """
     if MOTHER in names:
         raise UsageError("Mother cannot be removed", hint="to end everything: taco stop")
     _wish("remove", names, session, as_json=as_json)
@@ -168,17 +188,29 @@ def _checked(here: place.Place, agents: Sequence[Agent], name: str, values: Mapp
     given = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     team.append({"name": name, "window": window} | {key: value for key, value in given.items() if value})
     providers = files.providers(paths.config_home(), record.home, record.project_dir)
-    spec = parse_spec(json.dumps({"agents": team}), max_agents=record.max_agents, providers=providers)
+    try:
+        spec = parse_spec(json.dumps({"agents": team}), max_agents=record.max_agents, providers=providers)
+    except SpecError as error:
+        known = ", ".join(each.name for each in agents)
+        raise SpecError([_as_option(each, len(team) - 1) for each in error.errors], hint=f"agents: {known}") from None
     for warning in spec.warnings:
         say.warn(warning)
     return spec.agents[-1]
+
+
+def _as_option(error: str, member: int) -> str:
+    """What is wrong with the new member, by the option that said so: it has no place in a file."""
+    found = re.fullmatch(rf"agents\[{member}\]\.(\w+)(?:\[\d+\])?: (.*?)(?:; the team: .*)?", error, re.DOTALL)
+    if found is None:
+        return error
+    return f"{'NAME' if found[1] == 'name' else '--' + found[1].replace('_', '-')}: {found[2]}"
 
 
 def _wish(verb: str, names: Sequence[str], session: str | None, *, as_json: bool) -> None:
     here = place.find(session)
     agents, _ = _read(here)
     if EVERYONE in names:
-        chosen = [each for each in agents if each.name != MOTHER or verb in ("pause", "resume")]
+        chosen = [each for each in agents if each.name != MOTHER or verb != "remove"]
     else:
         chosen = [_named(agents, name) for name in names]
     _push(here, [{"verb": verb, "agent": each.name} for each in chosen])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from taco.cli import place, say
 from taco.cli.options import complete_agent, json_option, session_option
 from taco.errors import BrokerError
 from taco.models import Event, EventType
-from taco.records import event_from
+from taco.records import event_from, told
 
 if TYPE_CHECKING:
     from taco.paths import SessionRecord
@@ -45,7 +46,7 @@ class Filter:
         if self._as_json:
             say.out(json.dumps(event.as_dict(), ensure_ascii=False))
             return
-        content = event.content
+        content = told(event)
         if event.type is EventType.PERSON_MESSAGE:
             content = f"→ person: {event.data.get('message') or content}"
         parts = [
@@ -95,6 +96,7 @@ async def _read(url: str, name: str, wanted: Filter, count: int, *, follow: bool
         try:
             last = last or await _tail(broker, wanted, count)
             while follow:
+                sys.stdout.flush()  # a pipe or a file would be written to by the block
                 for event in await broker.events(count=_AT_ONCE, after=last):
                     last = event.id
                     if wanted.wants(event):

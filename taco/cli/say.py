@@ -23,6 +23,7 @@ _CODES = {
     "cyan": "36",
 }
 GAP = "  "
+LONGEST_CELL = 20_000  # characters of what somebody wrote that a table looks at: twice what it ever shows
 
 
 def coloured(stream: TextIO) -> bool:
@@ -115,7 +116,7 @@ def table(
 
     `styles` maps a column to a style or to a function from its text to one; `right` names columns that hold numbers.
     """
-    cells = [[clean(each) for each in row] for row in rows]
+    cells = [[clean(str(each)[:LONGEST_CELL]) for each in row] for row in rows]
     widths = [max(width(head), *(width(row[at]) for row in cells), 0) for at, head in enumerate(heads)]
     if len(heads) > 1:
         widths[-1] = min(widths[-1], max(10, columns() - sum(widths[:-1]) - len(GAP) * (len(heads) - 1)))

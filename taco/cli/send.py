@@ -32,7 +32,7 @@ _SENDING = (
         "wait_s",
         metavar="S",
         type=click.FloatRange(min=0, max=float("inf"), max_open=True),
-        help="Wait up to S seconds for the delivery: 0 delivered, 3 not in time, 4 unconfirmed.",
+        help="Wait up to S seconds for the delivery: 0 delivered, 3 not in time, 4 unconfirmed; of several the worst.",
     ),
     click.option("--from", "sender", metavar="NAME", help="Whom the message is from (the person only)."),
     click.option("--id", "command_id", metavar="ID", help="Your own id: sent twice under it is sent once."),

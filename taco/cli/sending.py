@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from taco import calls
 from taco.cli import say
 from taco.cli.body import read_body
-from taco.cli.caller import AGENT_WAIT_S, EVERYONE, PERSON, Caller, caller
+from taco.cli.caller import EVERYONE, PERSON, Caller, caller
 from taco.cli.place import Place, find, supervise, with_line, with_wire
 from taco.errors import Exit, NotFoundError, RefusedError, UsageError
 from taco.line import ForbiddenError, Line
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from taco.models import Ledger
 
 _SENDER = re.compile(r"[\w.@-]{1,40}")
-_ADDRESS = re.compile(r"(?P<session>[^:]+):(?P<window>[^:.]+)(?:\.\d+)?")
+_ADDRESS = re.compile(r"(?P<session>[^:]+):(?P<window>[^:.]+)(?:\.(?P<pane>\d+))?")
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -72,10 +72,10 @@ def new_id() -> str:
 def send(sending: Sending) -> int:
     """Store the message, print its id, and wait for its delivery when asked to; returns the exit code."""
     who = caller()
-    place, target = locate(sending, who)
+    place, target, pane = locate(sending, who)
     waits = sending.wait_s is not None
-    if waits and target in (EVERYONE, PERSON):
-        raise UsageError(f"--wait waits for one agent, not for {target!r}", hint="send to one agent, or leave it out")
+    if waits and target == PERSON:
+        raise UsageError("--wait waits for agents, not for 'person'", hint="leave it out: the person is told at once")
     _check_file(sending.file, who, place)
     message = Message(
         id=new_id() if sending.command_id is None else _checked_id(sending.command_id),
@@ -87,16 +87,21 @@ def send(sending: Sending) -> int:
         timestamp=calls.iso(time.time()),
     )
     try:
-        stored = with_line(place, lambda line: _store(line, message))
+        stored = with_line(place, lambda line: _store(line, message, place, pane))
     except ForbiddenError as error:
         _leave(message, error, as_json=sending.as_json)
         return int(Exit.STILL_WAITING if waits else Exit.OK)
     if not sending.as_json:
         _print(stored)
     elif not waits:
-        _print_json(place, stored)
+        _print_json(place, stored, many=target == EVERYONE)
     supervise(place, stored.heartbeat_age_s)
-    return _wait(place, stored.messages[0].id, sending, who) if waits else int(Exit.OK)
+    if not waits:
+        return int(Exit.OK)
+    from taco.cli.waiting import Waiting
+
+    waiting = Waiting(place, who, sending.wait_s or 0.0)
+    return waiting.for_all([each.id for each in stored.messages], many=target == EVERYONE, as_json=sending.as_json)
 
 
 def _check_file(file: str | None, who: Caller, place: Place) -> None:
@@ -110,14 +115,14 @@ def _check_file(file: str | None, who: Caller, place: Place) -> None:
         raise RefusedError(f"{file} is not in the workspace of {who.name}", hint="send its path, or copy it there")
 
 
-def locate(sending: Sending, who: Caller) -> tuple[Place, str]:
-    """The session that is meant, and the target in it: a name, a window number, `all` or `person`."""
+def locate(sending: Sending, who: Caller) -> tuple[Place, str, str]:
+    """The session that is meant, the target in it (a name, a window number, `all` or `person`), and a pane or ""."""
     found = _ADDRESS.fullmatch(sending.target)
     if found is None:
-        return find(sending.session, who), sending.target
+        return find(sending.session, who), sending.target, ""
     if sending.session and sending.session != found["session"]:
         raise UsageError(f"{sending.target!r} is not in session {sending.session!r}", hint="leave --session out")
-    return find(found["session"], who), found["window"]
+    return find(found["session"], who), found["window"], found["pane"] or ""
 
 
 def resolve(target: str, agents: Mapping[str, int], sender: str, session: str) -> list[str]:
@@ -133,12 +138,16 @@ def resolve(target: str, agents: Mapping[str, int], sender: str, session: str) -
     return found
 
 
-def _store(line: Line, message: Message) -> Stored:
+def _store(line: Line, message: Message, place: Place, pane: str) -> Stored:
     """Queue the message for everybody it is for, or tell the person; doing it twice is the same as once."""
     if message.target == PERSON:
         _tell_person(line, message)
         return Stored([message])
     names = resolve(message.target, line.agents(), message.sender, line.keys.session)
+    if pane not in ("", "0"):  # an agent's window has one pane, unless the person opens more or counts from 1
+        from taco.cli.panes import check_pane
+
+        check_pane(place, names[0], pane)
     messages = [message._replace(target=name) for name in names]
     if message.target == EVERYONE:
         messages = [each._replace(id=f"{each.id}-{each.target}") for each in messages]
@@ -166,7 +175,8 @@ def _leave(message: Message, error: ForbiddenError, *, as_json: bool) -> None:
 
     outbox.drop("send", message._asdict(), error)
     if as_json:
-        say.data(_queued(message).public())
+        found = _queued(message).public()
+        say.data([found] if message.target == EVERYONE else found)
     else:
         say.out(message.id)
     say.note("queued through the outbox: this sandbox does not allow connections")
@@ -179,10 +189,10 @@ def _print(stored: Stored) -> None:
         say.note("it was sent before under this id; nothing is sent twice")
 
 
-def _print_json(place: Place, stored: Stored) -> None:
+def _print_json(place: Place, stored: Stored, *, many: bool) -> None:
     known = with_wire(place, lambda wire: [wire.ledger(each.id) for each in stored.messages])
     found = [(ledger or _queued(each)).public() for each, ledger in zip(stored.messages, known, strict=True)]
-    say.data(found if len(found) > 1 else found[0])
+    say.data(found if many else found[0])
 
 
 def _queued(message: Message) -> Ledger:
@@ -201,34 +211,6 @@ def _queued(message: Message) -> Ledger:
         queued_at=message.timestamp,
         delivered_at=message.timestamp if told else "",
     )
-
-
-def _wait(place: Place, command_id: str, sending: Sending, who: Caller) -> int:
-    """Wait for the end of the message, and say what it was; returns the exit code."""
-    from taco.models import FINAL_STATES, CommandState
-
-    wanted = sending.wait_s or 0.0
-    limit = who.wait_s(wanted)
-    began = time.monotonic()
-    ledger = with_wire(place, lambda wire: wire.wait(command_id, max(0.0, limit - (time.monotonic() - began))))
-    if sending.as_json:
-        say.data(ledger.public())
-    more = f"taco queue show {ledger.id}"
-    if ledger.state is CommandState.DELIVERED:
-        say.note(f"delivered to {ledger.target} ({ledger.evidence}) after {time.monotonic() - began:.1f} s")
-        return int(Exit.OK)
-    if ledger.state is CommandState.UNCONFIRMED:
-        say.note(f"unconfirmed: {say.clean(ledger.reason) or 'nobody saw it arrive'} — {more}")
-        return int(Exit.UNCONFIRMED)
-    if ledger.state in FINAL_STATES:
-        say.note(f"{ledger.state}: {say.clean(ledger.reason) or 'no reason given'} — {more}")
-        return int(Exit.NOT_DELIVERED)
-    state = f"{ledger.state}: {say.clean(ledger.hold)}" if ledger.hold else str(ledger.state)
-    if who.is_agent and wanted > AGENT_WAIT_S:
-        say.note(f"not delivered in {limit:g} s ({state}); go on with your work: the answer will come as a message")
-        return int(Exit.STILL_WAITING)
-    say.note(f"not delivered in {limit:g} s ({state}); it stays queued — {more}")
-    return int(Exit.NOT_DELIVERED)
 
 
 def _checked_id(text: str) -> str:

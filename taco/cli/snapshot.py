@@ -76,7 +76,7 @@ def status_json(record: SessionRecord, seen: Snapshot) -> dict[str, Any]:
         },
         "executor": {"heartbeat_age_s": _rounded(seen.heartbeat_age_s)},
         "agents": _agents(record, seen),
-        "queue": asdict(seen.counts),
+        "queue": None if seen.error else asdict(seen.counts),
         "services": [_service(each) for each in seen.services],
     }
 

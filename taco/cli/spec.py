@@ -125,7 +125,11 @@ def reject(reason: tuple[str, ...], as_json: bool, session: str | None) -> None:
     why, at = " ".join(reason), iso(time.time())
     event = Event(EventType.SPEC_REJECTED, here.name, ts=at, content=why or "the person rejected the spec")
     _put(here, {"status": REJECTED, "reason": why, "told": "", "reviewed": "", "at": at}, only=(REVIEW,), event=event)
-    _told(REJECTED, "rejected: Mother is told", as_json=as_json)
+    if here.record.more.get("mother", True):
+        talk = "rejected: Mother is told"
+    else:
+        talk = "rejected; there is no Mother to tell: submit another with taco spec submit FILE, or taco spec edit"
+    _told(REJECTED, talk, as_json=as_json)
 
 
 @spec.command()
@@ -162,7 +166,7 @@ def _parse(text: str, max_agents: int | None, here: place.Place | None = None) -
 
 
 def _read(file: str) -> str:
-    return read_body(["-"] if file == "-" else [], None if file == "-" else file, what="spec")
+    return read_body([], file, what="spec", instead="a spec is JSON: taco spec schema")
 
 
 def _fields(here: place.Place) -> Mapping[str, str]:

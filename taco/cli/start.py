@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from taco.calls import MAX_BODY
 from taco.cli import say
+from taco.cli.body import checked, read_body
 from taco.cli.options import json_option
-from taco.errors import NotFoundError, UsageError
+from taco.errors import NotFoundError, TacoError, UsageError
 
 if TYPE_CHECKING:
+    from taco.provider import Provider
     from taco.session import StartRequest
 
 DEMO = "demo"
+A_SPEC = "a spec is JSON: taco spec schema"
+IN_A_FILE = "put it into a file in the project, and name that file in the prompt"
+MAX_PROMPT = 100_000  # bytes; it stands in Mother's first words, which Linux takes as one argument below 128 KiB
 
 
 @click.command()
@@ -43,8 +49,7 @@ def start(prompt: str | None, detach: bool, edit: bool, trust: bool, as_json: bo
     request = _request(prompt, edit, options)
     if request.yolo:
         say.note(say.paint("YOLO: agents will not ask before they do something", "bold red", sys.stderr))
-    _trust(request, trust)
-    record = session.open_session(request, _step)
+    record = session.open_session(request, _step, lambda provider: _trusts(provider, request.project_dir, yes=trust))
     if as_json:
         say.data({"session": record.name, "tmux": {"socket": record.tmux_socket, "session": record.name}})
         return
@@ -60,16 +65,22 @@ def _step(text: str) -> None:
 
 
 def _request(prompt: str | None, edit: bool, options: dict[str, object]) -> StartRequest:
-    from taco.session import StartRequest
+    from taco.session import StartRequest, check_directory, check_name
     from taco.tmux.server import socket_here
 
+    name, project = str(options.get("session") or ""), Path(str(options["directory"])).expanduser().resolve()
+    if name:
+        check_name(name)
+    check_directory(project)
+    if prompt == "-" and options.get("spec") == "-":
+        raise UsageError("the prompt and the spec cannot both be read from standard input", hint="put one into a file")
     spec = _spec(options.get("spec"))
-    project = Path(str(options["directory"])).expanduser().resolve()
+    prompt = _prompt(prompt, edit, bool(spec), mother=not options.get("no_mother"))
     provider = str(options.get("provider") or "") or _default_provider(project)
     return StartRequest(
-        prompt=_prompt(prompt, edit, bool(spec), mother=not options.get("no_mother")),
+        prompt=prompt,
         project_dir=project,
-        session=str(options.get("session") or ""),
+        session=name,
         provider=provider,
         model=str(options.get("model") or ""),
         spec=spec,
@@ -84,19 +95,36 @@ def _request(prompt: str | None, edit: bool, options: dict[str, object]) -> Star
 
 def _prompt(prompt: str | None, edit: bool, has_spec: bool, *, mother: bool) -> str:
     """The prompt from the argument, standard input, an editor, or a question; raises UsageError for none."""
-    if edit:
-        prompt = click.edit(prompt or "") or ""
-    elif prompt == "-":
-        prompt = sys.stdin.read()
-    elif prompt is None and has_spec:
-        prompt = "Follow the spec."
-    elif prompt is None and not mother:
-        prompt = "No Mother: the person leads."
-    elif prompt is None and sys.stdin.isatty():
-        prompt = _asked()
+    if prompt == "-" and not edit:
+        return read_body(["-"], what="prompt", instead=IN_A_FILE, most=MAX_PROMPT).strip()
+    try:
+        if edit:
+            prompt = _edited(_carried(prompt) if prompt else "")
+        elif prompt is None and has_spec:
+            prompt = "Follow the spec."
+        elif prompt is None and not mother:
+            prompt = "No Mother: the person leads."
+        elif prompt is None and sys.stdin.isatty():
+            prompt = _asked()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the prompt is not UTF-8: {error.reason}", hint="convert it to UTF-8") from None
     if not (prompt or "").strip():
         raise UsageError("there is no prompt", hint='say what you want built: taco start "build me X"')
-    return str(prompt).strip()
+    return _carried(str(prompt)).strip()
+
+
+def _edited(prompt: str) -> str:
+    """What the person's editor leaves; "" when nothing was saved. Raises TacoError, UnicodeDecodeError."""
+    try:
+        return click.edit(prompt) or ""
+    except click.ClickException as error:
+        hint = "set EDITOR to one that is installed, or give the prompt as an argument"
+        raise TacoError(f"the editor failed: {error.message}", hint=hint) from None
+
+
+def _carried(prompt: str) -> str:
+    """The prompt, when it is one; raises UsageError."""
+    return checked(prompt, what="prompt", instead=IN_A_FILE, most=MAX_PROMPT)
 
 
 def _asked() -> str:
@@ -115,19 +143,20 @@ def _asked() -> str:
 
 
 def _spec(option: object) -> str:
+    """The text of `--spec`; raises NotFoundError for a file that cannot be read, UsageError for what is no text."""
     if not option:
         return ""
     if option == "-":
-        return sys.stdin.read()
+        return read_body(["-"], what="spec", instead=A_SPEC)
     path = Path(str(option)).expanduser()
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise NotFoundError(f"{path}: {reason}", hint="name a file that holds a spec: taco spec check FILE") from None
-    if not text.strip():
-        raise UsageError(f"{path} is empty", hint="see: taco spec schema")
-    return text
+        with path.open("rb") as file:
+            raw = file.read(MAX_BODY + 1)
+    except OSError as error:
+        raise NotFoundError(
+            f"{path}: {error.strerror}", hint="name a file that holds a spec: taco spec check FILE"
+        ) from None
+    return checked(raw, what=f"spec {path}", instead=A_SPEC)
 
 
 def _default_provider(project: Path) -> str:
@@ -145,19 +174,12 @@ def _default_provider(project: Path) -> str:
     return ""
 
 
-def _trust(request: StartRequest, yes: bool) -> None:
-    """Record that the project is trusted when the person says so; else the CLI asks in its own window."""
-    from taco import files, paths, trust
-
-    name = request.provider or files.settings(paths.config_home(), paths.home(), request.project_dir).config.provider
-    found = files.providers(paths.config_home(), paths.home(), request.project_dir).get(name)
-    if found is None or not trust.is_asked_for(found, request.project_dir, request.environ):
-        return
-    title = found.title or found.name
+def _trusts(provider: Provider, project: Path, *, yes: bool) -> bool:
+    """Whether the person trusts the project, so that its CLI need not ask in its own window."""
+    title = provider.title or provider.name
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        question = f"{title} will ask in every window whether you trust {request.project_dir}. Trust it for good?"
+        question = f"{title} will ask in every window whether you trust {project}. Trust it for good?"
         yes = click.confirm(question, default=False, err=True)
-    if yes:
-        _step(f"trust noted in {trust.record(request.project_dir, request.environ)}")
-    else:
+    if not yes:
         _step(f"{title} will ask whether you trust this directory: answer in its window, or use --trust")
+    return yes

@@ -33,6 +33,7 @@ LEVEL_STYLES = {
 }
 DOWN = "down"  # it should run, and its tmux session is gone
 SESSION_STYLES = {"running": "bold green", "starting": "blue", "stopped": "dim", "down": "bold red"}
+PROMPT_HEAD = 1_000  # characters that are looked at for the line of 100 that is shown
 _ENDED = ("planned", "done", "failed", "stopped")
 _HEALTH = {"ok": "green", "down": "red"}
 
@@ -73,7 +74,7 @@ def _show(found: Mapping[str, Any], seen: Snapshot) -> None:
     age = f"  started {say.ago(found['started_at'])} ago" if found["started_at"] else ""
     say.out(f"{say.paint(found['session'], 'bold')}  {state}{age}  {say.paint(found['project_dir'], 'dim')}")
     if found["prompt"]:
-        say.out(say.paint(f"“{say.cut(say.clean(found['prompt']), 100)}”", "dim"))
+        say.out(say.paint(f"“{say.cut(say.clean(found['prompt'][:PROMPT_HEAD]), 100)}”", "dim"))
     if seen.error and found["status"] != paths.STOPPED:
         say.warn(f"Redis is down; this is what the disk remembers ({say.clean(seen.error)})")
     say.out()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import orjson
 
 from taco import log
 from taco.models import Event, iso
 from taco.orchestrator.terminal import Terminal
+from taco.records import told
 
 _COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m", "debug": "\x1b[2m"}
 MOST_BYTES = 20_000_000  # the log begins anew after this, with the old one beside it
@@ -26,7 +28,7 @@ class Journal:
         """`path` is appended to; `screen` is standard output by default."""
         self._path = path
         self._screen = Terminal(screen or sys.stdout)
-        self._file = path.open("ab")
+        self._file = _opened(path)
         self._broken = False
 
     def configure(self) -> None:
@@ -35,9 +37,10 @@ class Journal:
 
     def event(self, event: Event) -> None:
         """Write one event."""
-        who = f"{event.agent}: " if event.agent else ""
+        says_whom = event.category == "command" and "sender" in event.data
+        who = f"{event.agent}: " if event.agent and not says_whom else ""
         command = f" [{event.command}]" if event.command else ""
-        self._line(event.level, event.ts, str(event.type), f"{who}{event.content}{command}")
+        self._line(event.level, event.ts, str(event.type), f"{who}{told(event)}{command}")
         self._json(event.as_dict())
 
     def _log(self, level: str, event: str, values: Mapping[str, Any]) -> None:
@@ -65,7 +68,7 @@ class Journal:
         if self._file.tell() > MOST_BYTES:
             self._file.close()
             self._path.replace(self._path.with_suffix(".old.jsonl"))
-            self._file = self._path.open("ab")
+            self._file = _opened(self._path)
 
     def close(self) -> None:
         """Close the file, and leave the screen as it was."""
@@ -75,6 +78,13 @@ class Journal:
     def flush(self) -> None:
         """Show what the screen did not take before."""
         self._screen.flush()
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A log to append to, readable by its owner only: it holds what agents were told."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)  # one that an earlier release has made
+    return os.fdopen(descriptor, "ab")
 
 
 def _encoded(entry: dict[str, Any]) -> bytes:

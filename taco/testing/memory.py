@@ -112,7 +112,8 @@ class Memory:
         self._agents[window]["hold"] = reason
         return True
 
-    def _end(self, record: Record, outcome: Outcome, at: str) -> None:
+    def _end(self, record: Record, outcome: Outcome, at: str, *, quietly: bool = False) -> None:
+        """End a command; `quietly`: what is told of it does not repeat its words."""
         command, ledger = record.command, record.ledger
         if self._current.get(command.target) == command.id:
             del self._current[command.target]
@@ -132,7 +133,8 @@ class Memory:
             self._counters[f"{keys.DELIVERED_BY}{outcome.evidence or ''}"] += 1
         kept = str(outcome.state) if outcome.state in KEPT else "completed"
         self._finished[kept].append(_result(command, record.ledger, at, with_message=outcome.state in KEPT))
-        self._tell(records.finished_event(self.session, ledger, outcome, at))
+        told = replace(ledger, preview="") if quietly else ledger
+        self._tell(records.finished_event(self.session, told, outcome, at))
 
     def _tell(self, event: Event) -> None:
         event = replace(event, id=f"{next(self._order)}-0")

@@ -74,7 +74,7 @@ class State(Memory):
         for record in self._queue(name):
             entered = record.ledger.state is CommandState.ENTERED
             state = CommandState.UNCONFIRMED if entered else CommandState.DEAD
-            self._end(record, Outcome(state, reason=f"agent {name} was removed"), self._now())
+            self._end(record, Outcome(state, reason=f"agent {name} was removed"), self._now(), quietly=True)
 
     async def report(self, name: str, *, failed: bool, text: str, at: str) -> None:
         """An agent says it is done, or that it failed; raises NotFoundError."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 
 import libtmux
 from libtmux.exc import LibTmuxException
 
-from taco.errors import MissingProgramError, TmuxError
+from taco.errors import MissingProgramError, TmuxError, UsageError
 from taco.tmux.commands import socket_words, verbatim
 from taco.tmux.windows import PLACEHOLDER, runners
 
@@ -98,11 +99,18 @@ class TmuxServer:
         self._run("select-window", "-t", f"={self.called_now(session)}:{window}")
 
     def attach(self, session: str) -> None:
-        """Show the session in this terminal: replaces this process, or switches the tmux client it runs in."""
+        """Show the session in this terminal: replaces this process, or switches the tmux client it runs in.
+
+        Raises UsageError without a terminal.
+        """
         session = self.called_now(session) or session
         if self._is_around():
             self._run("switch-client", "-t", f"={session}")
             return
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise UsageError(
+                "there is no terminal here to attach", hint="run it in one; to look from here: taco status"
+            )
         environ = {name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")}
         argv = ["tmux", "-u", *socket_words(self.socket), "attach-session", "-t", f"={session}"]
         os.execvpe("tmux", argv, environ)

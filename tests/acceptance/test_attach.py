@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.xdist_group("attach")  # one process: its tests share sessions
 
 SIZES = [(80, 24), (200, 50)]
+EXPORTED = ("HOME", "XDG_CONFIG_HOME", "TACO_HOME", "TACO_TMUX_SOCKET", "TACO_DEMO_SPEED", "TACO_DEMO_LOG")
 LONG = "a message that is wrapped on a narrow terminal " * 6
 
 
@@ -90,6 +92,12 @@ def test_a_draft_of_the_person_is_neither_sent_nor_mixed_with_a_message(session:
         terminal.close()
 
 
+def test_without_a_terminal_there_is_nothing_to_attach(session: Session) -> None:
+    done = session.house.taco("attach", session.name, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: there is no terminal here to attach — ")
+
+
 def test_starting_in_a_terminal_goes_to_the_session(session: Session) -> None:
     house = session.house
     words = [str(TACO), "start", "--provider", "idler", "--session", "seen", "say nothing"]
@@ -113,8 +121,17 @@ def test_inside_the_same_tmux_a_client_is_switched(session: Session) -> None:
         wait_for(lambda: tmux.show("keeper:", "#{session_attached}") == "1")
         tmux.run("send-keys", "-t", pane, f"{TACO} attach pair", "Enter")
         wait_for(lambda: session.pane(0, "#{session_attached}") == "1", what=lambda: tmux.screen(pane))
+        tmux.run("switch-client", "-t", "keeper")
+        house = session.house
+        exports = " ".join(f"{name}={shlex.quote(house.environ()[name])}" for name in EXPORTED)
+        words = f"cd {house.project}; env {exports} {TACO} start --provider idler --session inside 'from within'"
+        tmux.run("send-keys", "-t", pane, words, "Enter")
+        wait_for(
+            lambda: tmux.run("list-clients", "-F", "#{client_session}") == "inside", what=lambda: tmux.screen(pane)
+        )
     finally:
         client.close()
+    session.house.taco("stop", "inside", "--grace", "1")
     tmux.run("kill-session", "-t", "=keeper")
     assert session.status()["status"] == "running"
 

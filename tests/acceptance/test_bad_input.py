@@ -85,7 +85,7 @@ BAD: dict[str, tuple[list[str], str | bytes | None, int, list[str]]] = {
     "an empty message": (["send", "api", "-"], "", 2, ["the message is empty"]),
     "a blank message": (["send", "api", " \n "], None, 2, ["the message is empty"]),
     "a message of 2 MB": (["send", "api", "-"], "x" * LONG, 2, ["longer than 1,048,576 bytes", "send its path"]),
-    "a binary message": (["send", "api", "-"], b"\0\1\2" * 50, 2, ["binary", "send a path"]),
+    "a binary message": (["send", "api", "-"], b"\0\1\2" * 50, 2, ["binary", "send its path"]),
     "a message that is no text": (["send", "api", "-"], b"\xff\xfe\x80", 2, ["not UTF-8"]),
     "a bad priority": (["send", "api", "x", "--priority", "urgent"], None, 2, ["urgent", "high"]),
     "a bad spec": (["spec", "check", "-"], '{"agents": [{"name": "a"}]}', 2, ["agents[0].role"]),

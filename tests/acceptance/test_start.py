@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,48 @@ def test_the_prompt_comes_from_standard_input_and_the_project_from_dir(house: Ho
     end(house, made["session"])
 
 
+def test_the_prompt_is_written_in_an_editor(house: House, session: Session) -> None:
+    editor = house.root / "editor"
+    editor.write_text('#!/bin/sh\nprintf "%s\\nwith a till\\n" "$(cat "$1")" > "$1"\n')
+    editor.chmod(0o755)
+    words = ("a shop", "--edit", "--provider", IDLER, "-d", "--session", "edited")
+    house.taco("start", *words, EDITOR=str(editor), VISUAL="")
+    assert Session(house, "edited", house.root).status()["prompt"] == "a shop\nwith a till"
+    end(house, "edited")
+
+
+def test_a_brief_that_no_argument_can_hold_is_read_from_its_file(house: House, session: Session) -> None:
+    prompt = "ü" * 49_999
+    words = ("start", "-", "--provider", IDLER, "-d", "--session", "long", "--spec", str(house.spec("long", "writer")))
+    house.taco(*words, input=prompt)
+    long = Session(house, "long", house.root / "l" / "{agent}.jsonl")
+    said = long.received("writer", text="Read your brief in ")
+    brief = Path(said.removeprefix("Read your brief in ").removesuffix(" first."))
+    assert prompt in brief.read_text()
+    assert long.status()["prompt"] == prompt
+    end(house, "long")
+
+
+def test_no_more_agents_start_at_once_than_the_setting_allows(house: House, session: Session) -> None:
+    names = ["one", "two", "three", "four"]
+    words = ("start", "x", "--provider", IDLER, "-d", "--session", "queue", "--spec", str(house.spec("queue", *names)))
+    house.taco(*words, TACO_START_CONCURRENCY="1")
+    queue = Session(house, "queue", house.root)
+    queue.wait(lambda team: [each["state"] for each in team if each["name"] in names] == ["idle"] * 4)
+    lines = queue.taco("log", "-n", "2000", "--level", "debug", "--json").stdout.splitlines()
+    starting: set[str] = set()
+    order = []
+    for event in map(json.loads, lines):
+        if event["type"] == "agent.created" and event["agent"] in names:
+            starting.add(event["agent"])
+            order.append(event["agent"])
+        elif event["type"] == "agent.state":
+            starting.discard(event["agent"])
+        assert len(starting) <= 1, lines
+    assert (order, starting) == (names, set())
+    end(house, "queue")
+
+
 def test_another_tmux_server(house: House, session: Session) -> None:
     other = Tmux(new_socket(), house.tmux.conf)
     try:
@@ -114,16 +157,63 @@ def test_another_tmux_server(house: House, session: Session) -> None:
         other.close()
 
 
-def test_trust_is_noted_where_the_agent_cli_looks(house: House, session: Session) -> None:
+def claude(house: House, script: str) -> str:
+    """A PATH on which `claude` is this script."""
     program = house.root / "bin" / "claude"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\nexec taco demo-agent --idle\n")
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
+
+
+def test_trust_is_noted_where_the_agent_cli_looks(house: House, session: Session) -> None:
     options = ("--provider", "claude", "--trust", "-d", "--session", "trusting")
-    house.taco("start", "trust me", *options, PATH=f"{program.parent}:{os.environ['PATH']}")
+    house.taco("start", "trust me", *options, PATH=claude(house, "exec taco demo-agent --idle"))
     noted = json.loads((house.root / "u" / ".claude.json").read_text())
     assert noted["projects"][str(house.project)]["hasTrustDialogAccepted"] is True
     end(house, "trusting")
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_the_person_is_asked_about_trust_at_a_terminal(fresh: House, answer: str) -> None:
+    environ = fresh.environ(PATH=claude(fresh, "exec taco demo-agent --idle"))
+    words = [str(TACO), "start", "x", "--provider", "claude", "--session", "asked"]
+    terminal = Terminal(words, environ, fresh.project, 120, 40)
+    try:
+        terminal.shows("Trust it for good? [y/N]")
+        assert len(fresh.running().splitlines()) == 1, fresh.running()  # the call itself
+        assert not fresh.tmux.pids()
+        terminal.press(f"{answer}\r")
+        terminal.shows("demo agent: scripted")
+        terminal.press(DETACH)
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    file = fresh.root / "u" / ".claude.json"
+    noted = json.loads(file.read_text())["projects"] if file.exists() else {}
+    assert noted == ({str(fresh.project): {"hasTrustDialogAccepted": True}} if answer == "y" else {})
+    end(fresh, "asked")
+
+
+def test_a_start_that_is_refused_notes_no_trust(fresh: House) -> None:
+    path = claude(fresh, "exec taco demo-agent --idle")
+    for wrong in (("--session", "Not A Name"), ("--dir", "/no/such"), ("--spec", str(fresh.spec("bad")))):
+        words = ("start", "x", "--provider", "claude", "--trust", "-d", *wrong)
+        assert fresh.taco(*words, PATH=path, check=False).returncode == 2
+        assert not (fresh.root / "u" / ".claude.json").exists()
+
+
+def test_a_start_that_fails_takes_its_trust_back(fresh: House) -> None:
+    before = {"numStartups": 3, "projects": {"/other": {"hasTrustDialogAccepted": True}}}
+    file = fresh.root / "u" / ".claude.json"
+    file.write_text(json.dumps(before))
+    words = ("start", "x", "--provider", "claude", "--trust", "-d")
+    done = fresh.taco(*words, PATH=claude(fresh, 'cat "$HOME/.claude.json"; exit 3'), check=False)
+    assert done.returncode == 1
+    assert "trust noted in" in done.stderr
+    assert "the note of trust is taken back" in done.stderr
+    assert json.loads(file.read_text()) == before
+    assert nothing_is_left(fresh)
 
 
 # name -> the call, its exit code, and what its one line must say
@@ -181,6 +271,51 @@ def test_a_start_that_fails_half_way_leaves_nothing(fresh: House) -> None:
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert "taking down what was started" in done.stderr
     assert nothing_is_left(fresh)
+
+
+# how Mother's CLI fails, and what is said of that
+AT_ONCE = {
+    "it ends": (["sh", "-c", "exit 3"], "ended at once (exit 3): it said nothing"),
+    "it ends and says why": (["sh", "-c", "echo no licence; exit 4"], "ended at once (exit 4): no licence"),
+    "it cannot be executed": (["{root}/broken"], "broken"),
+}
+
+
+@pytest.mark.parametrize("case", AT_ONCE.values(), ids=AT_ONCE)
+def test_a_mother_that_ends_at_once_is_a_start_that_failed(fresh: House, case: tuple[list[str], str]) -> None:
+    words, said = case
+    broken = fresh.root / "broken"
+    broken.write_bytes(b"\x7fELF of another machine")
+    broken.chmod(0o755)
+    fresh.provider("brief", [word.replace("{root}", str(fresh.root)) for word in words], first_prompt="none")
+    done = fresh.taco("start", "x", "--provider", "brief", "--session", "doomed", "-d", check=False)
+    error = done.stderr.splitlines()[-1]
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert error.startswith("error: Mother's CLI ended at once")
+    assert said in error
+    assert "taco provider show brief" in error
+    assert nothing_is_left(fresh)
+
+
+def test_a_mother_that_cannot_come_back_leaves_the_session_to_its_agents(fresh: House) -> None:
+    flag = fresh.root / "gone"
+    script = f"test -e {flag} && {{ echo no licence; exit 4; }}; exec taco demo-agent --name mother --idle"
+    fresh.provider("brief", ["sh", "-c", script], first_prompt="none")
+    fresh.taco("start", "x", "--provider", "brief", "--session", "half", "-d")
+    fresh.taco("stop", "half")
+    flag.touch()
+    done = fresh.taco("resume", "half", "-d")
+    assert "Mother's CLI ended at once (exit 4): no licence" in done.stderr
+    assert "taco agent restart mother" in done.stderr
+    assert [each["status"] for each in fresh.json("ls")] == ["running"]
+    end(fresh, "half")
+
+
+def test_a_mother_that_takes_her_time_has_started(fresh: House) -> None:
+    fresh.provider("slow", ["sh", "-c", "exec tail -f /dev/null"], first_prompt="none")
+    done = fresh.taco("start", "x", "--provider", "slow", "--session", "slow", "-d")
+    assert "Mother is at work in window 0" in done.stderr
+    end(fresh, "slow")
 
 
 def test_a_start_that_is_interrupted_leaves_nothing(fresh: House) -> None:

@@ -88,6 +88,8 @@ def test_stopping_one_leaves_the_other_untouched(house: House, pair: tuple[Sessi
     left.stop()
     assert {each["session"]: each["status"] for each in house.json("ls")} == {"left": "stopped", "right": "running"}
     assert {each["name"]: each["pid"] for each in right.agents()} == pids
+    keys = ("state", "source", "pid", "pane")
+    assert {tuple(each[key] for key in keys) for each in left.agents()} == {("exited", "stop", None, None)}
     assert (house.home / "redis" / "redis.pid").read_text() == server
     assert right.send("api", "you and me now")
     left.resume()

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from taco.broker import Broker
 from tests.cli.conftest import Shop, taco
 
@@ -29,6 +31,22 @@ def test_list_and_show(shop: Shop) -> None:
     assert taco("agent", "show", "nobody").code == 5
 
 
+def test_all_are_shown_one_after_the_other(shop: Shop) -> None:
+    found = taco("agent", "show", "all", "--json").json
+    assert found == [taco("agent", "show", name, "--json").json for name in ("mother", "api", "web")]
+    names = [line.split()[1] for line in taco("agent", "show", "all").out.splitlines() if line.startswith("name")]
+    assert names == ["mother", "api", "web"]
+
+
+@pytest.mark.parametrize("words", [["agent"], ["agent", "show"], ["agent", "restart"], ["agent", "remove"]])
+def test_the_help_says_who_all_are(words: list[str]) -> None:
+    assert "`all`" in taco(*words, "--help").out
+
+
+def test_all_but_mother_are_removed(shop: Shop) -> None:
+    assert taco("agent", "remove", "all", "--json").json == {"verb": "remove", "agents": ["api", "web"]}
+
+
 def test_wishes_are_left_for_the_orchestrator(shop: Shop) -> None:
     assert taco("agent", "pause", "api", "4").out == "api: will be paused\nweb: will be paused\n"
     taco("agent", "resume", "all")
@@ -41,6 +59,7 @@ def test_wishes_are_left_for_the_orchestrator(shop: Shop) -> None:
         ("resume", "mother"),
         ("resume", "api"),
         ("resume", "web"),
+        ("restart", "mother"),
         ("restart", "api"),
         ("restart", "web"),
         ("remove", "web"),
@@ -56,13 +75,17 @@ def test_a_wish_about_nobody_changes_nothing(shop: Shop) -> None:
 
 
 def test_a_new_member_is_checked_like_a_spec(shop: Shop) -> None:
-    done = taco("agent", "add", "Doc Writer", "--role", "writes", "--wait-for", "api", "--notifies", "mother")
+    done = taco("agent", "add", "Doc Writer", "--role", "writes", "--wait-for", "API", "--notifies", "mother")
     assert done.code == 0, done.err
     [found] = requests(shop)
     assert (found["verb"], found["agent"]) == ("add", "doc_writer")
     assert (found["spec"]["window"], found["spec"]["wait_for"]) == (5, ["api"])
     assert taco("agent", "add", "web", "--role", "again").code == 1
     assert taco("agent", "add", "x", "--role", "y", "--wait-for", "nobody").code == 2
+    for option in ("--wait-for", "--depends-on", "--notifies"):
+        done = taco("agent", "add", "x", "--role", "y", "--wait-for", "api", option, "Nobody")
+        assert done.code == 2
+        assert done.err == f"error: {option}: nobody is named 'Nobody' — agents: mother, api, web\n"
     assert taco("agent", "add", "x", "--role", "y", "--provider", "hal").code == 2
     assert taco("agent", "add", "x").code == 2
     assert requests(shop) == []

@@ -42,12 +42,20 @@ def test_json_is_one_event_per_line(shop: Shop) -> None:
     assert (found["type"], found["content"]) == ("agent.state", "hello")
 
 
+def test_a_message_is_told_from_whom_to_whom_with_its_first_words(shop: Shop) -> None:
+    sent = taco("send", "api", "use port 3001").out.strip()
+    taco("queue", "cancel", sent)
+    [queued, ended] = taco("log").out.splitlines()
+    assert "person → api: use port 3001" in queued
+    assert "person → api: use port 3001 (" in ended
+
+
 @contextmanager
 def following(shop: Shop) -> Iterator[tuple[subprocess.Popen[str], deque[str]]]:
     lines: deque[str] = deque()
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", "taco", "log", "-f", "--json"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-m", "taco", "log", "-f", "--json"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

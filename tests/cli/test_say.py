@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taco.cli.say import cut, width
+from taco.cli.say import cut, table, width
 
 WORDS = st.text(st.sampled_from("ab 漢字é🌮\u0301"), max_size=30)
 
@@ -34,3 +34,8 @@ def test_it_fits(text: str, columns: int) -> None:
 
 def test_a_prompt_of_a_megabyte_is_cut_as_well() -> None:
     assert cut("漢" * 1_000_000, 7) == "漢漢漢…"
+
+
+def test_what_is_never_shown_is_never_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    table(["SESSION", "PROMPT"], [["shop", "a" + "\n" * 30_000 + "late"]])
+    assert capsys.readouterr().out.splitlines()[1] == "shop     a"

@@ -14,6 +14,7 @@ from taco.broker import Broker
 from taco.models import CommandState, Event, EventType, Evidence, Ledger, Outcome, Priority, When
 from tests.cli.conftest import Done, Shop, taco
 from tests.support.paths import ROOT
+from tests.support.tmux import KEEPER, Tmux
 
 
 def ledger(shop: Shop, command_id: str) -> Ledger:
@@ -62,6 +63,31 @@ def test_a_target_has_several_names(shop: Shop, target: str) -> None:
     done = taco("send", target, "hello")
     assert done.code == 0, done.err
     assert ledger(shop, done.out.strip()).target == "api"
+
+
+@pytest.mark.parametrize("first", ["0", "1"])
+def test_a_pane_that_is_not_the_agents_is_not_found(shop: Shop, tmux: Tmux, first: str) -> None:
+    tmux.run("set-option", "-g", "pane-base-index", first)
+    shop.record.changed(tmux_socket=tmux.socket).save()
+    tmux.run("rename-session", "-t", KEEPER, "shop")
+    pane = tmux.pane("cat", session="shop")
+    tmux.run("set-option", "-p", "-t", pane, "@taco_agent", "shop/api")
+    tmux.run("split-window", "-d", "-t", pane, "cat")
+    mine, other = int(first), int(first) + 1
+    for target in (f"shop:api.{mine}", f"shop:3.{mine}", "shop:3.0"):
+        assert taco("send", target, "hello").code == 0
+    for wrong in (other, 7):
+        done = taco("send", f"shop:3.{wrong}", "hello")
+        assert (done.code, done.out) == (5, "")
+        assert f"pane {wrong} in the window of api is not its own" in done.err
+        assert f"panes there: {mine} (api), {other} (no agent)" in done.err
+    assert shop.do(lambda broker: broker.waiting_agents()) == {"api": 3}
+
+
+def test_without_tmux_no_other_pane_is_an_agents(shop: Shop, tmux_socket: str) -> None:
+    shop.record.changed(tmux_socket=tmux_socket).save()
+    done = taco("send", "shop:api.1", "hello")
+    assert (done.code, "send to the agent itself: shop:api" in done.err) == (5, True)
 
 
 def test_an_unknown_target_lists_the_agents(shop: Shop) -> None:
@@ -198,7 +224,7 @@ def test_a_megabyte_is_a_message(shop: Shop) -> None:
         (["send", "api", "hi", "--wait", "inf"], "inf"),
         (["send", "api", "hi", "--file", "/no/such"], "given twice"),
         (["send", "api", "--file", "/no/such"], "/no/such cannot be read"),
-        (["send", "all", "hi", "--wait", "1"], "--wait waits for one agent"),
+        (["send", "person", "hi", "--wait", "1"], "--wait waits for agents"),
         (["send", "shop:3", "hi", "--session", "blog"], "is not in session 'blog'"),
     ],
 )
@@ -230,6 +256,65 @@ def test_wait_names_the_hold(shop: Shop) -> None:
     done = taco("send", "api", "hello", "--id", "one", "--wait", "0.1")
     assert (done.code, done.out) == (3, "one\n")
     assert "a dialog is up: permission" in done.err
+
+
+@pytest.mark.parametrize("verb", [["broadcast"], ["send", "all"]])
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        (["delivered", "delivered", "delivered"], 0),
+        (["delivered", "dead", "delivered"], 3),
+        (["unconfirmed", "dead", "delivered"], 4),
+    ],
+)
+def test_waiting_for_everybody_tells_the_worst(shop: Shop, verb: list[str], states: list[str], code: int) -> None:
+    agents = ["mother", "api", "web"]
+    assert taco(*verb, "hello", "--id", "one").code == 0
+    for agent, state in zip(agents, states, strict=True):
+        evidence = Evidence.SCREEN if state == "delivered" else None
+        finish(shop, agent, Outcome(CommandState(state), evidence, "" if evidence else f"{agent} is away"))
+    done = taco(*verb, "hello", "--id", "one", "--wait", "5", "--json")
+    assert (done.code, [each["state"] for each in done.json]) == (code, states), done.err
+    lines = done.err.splitlines()
+    assert [line.partition(" ")[0] for line in lines] == [f"{agent}:" for agent in agents]
+    for agent, state, line in zip(agents, states, lines, strict=True):
+        assert line.startswith(f"{agent}: {state}")
+        assert (f"{agent} is away" in line) == (state != "delivered")
+
+
+def test_waiting_for_everybody_ends_with_its_time(shop: Shop) -> None:
+    taco("broadcast", "hello", "--id", "one")
+    finish(shop, "api", Outcome(CommandState.DELIVERED, Evidence.SCREEN))
+    done = taco("broadcast", "hello", "--id", "one", "--wait", "0.2")
+    assert done.code == 3
+    assert [line.split(" ")[0] for line in done.err.splitlines() if "stays queued" in line] == ["mother:", "web:"]
+    assert done.out.splitlines() == ["one-mother  mother", "one-api  api", "one-web  web"]
+
+
+def test_an_agent_waits_for_everybody_no_longer_than_its_tool_allows(shop: Shop) -> None:
+    code = (
+        "import sys; from taco.cli import waiting; waiting.AGENT_WAIT_S = 0.2; from taco.cli import caller;"
+        "caller.AGENT_WAIT_S = 0.2; from taco.__main__ import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "broadcast", "hello", "--wait", "600"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **shop.pane("web")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("the answer will come as a message")) == (75, 2), done.stderr
+
+
+def test_everybody_is_a_list_even_when_it_is_one(shop: Shop) -> None:
+    for window in (0, 4):
+        shop.do(lambda broker, window=window: broker.remove_agent(window))  # type: ignore[misc]
+    for words in (["send", "all"], ["broadcast"]):
+        assert [each["target"] for each in taco(*words, "hello", "--json").json] == ["api"]
+    finish(shop, "api", Outcome(CommandState.DELIVERED, Evidence.SCREEN))
+    assert len(taco("broadcast", "hello", "--wait", "0", "--json").json) == 1
 
 
 def test_wait_names_the_hold_of_the_one_before(shop: Shop) -> None:
@@ -265,13 +350,14 @@ def test_a_sandboxed_agent_leaves_it_in_its_outbox(shop: Shop, short_tmp: Path) 
     assert (done.code, done.out) == (0, "m1\n"), done.err
     assert "queued through the outbox" in done.err
     assert forbidden(shop, outbox, "done", "all of it").code == 0
+    assert [each["target"] for each in forbidden(shop, outbox, "broadcast", "hello", "--json").json] == ["all"]
     assert forbidden(shop, outbox, "ask", "which one?").code == 0
     files = sorted(outbox.iterdir())
     assert {each.suffix for each in files} == {".json"}
     calls = [json.loads(each.read_text()) for each in files]
-    assert [each["verb"] for each in calls] == ["send", "done", "ask"]
+    assert [each["verb"] for each in calls] == ["send", "done", "send", "ask"]
     assert calls[0] | {"id": "m1", "sender": "web", "target": "mother", "message": "I am boxed in"} == calls[0]
-    assert (calls[1]["text"], calls[2]["text"]) == ("all of it", "which one?")
+    assert (calls[1]["text"], calls[3]["text"]) == ("all of it", "which one?")
 
 
 # Root may connect to anything, so it becomes nobody; by then all that is imported later must be loaded.

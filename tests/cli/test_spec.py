@@ -86,6 +86,16 @@ def test_only_what_waits_for_review_is_approved_or_rejected(shop: Shop) -> None:
     assert kinds(shop) == [EventType.SPEC_REJECTED, EventType.SPEC_APPROVED]
 
 
+def test_a_rejection_says_who_is_told(shop: Shop) -> None:
+    put(shop, status="review", json=json.dumps(TEAM))
+    assert taco("spec", "reject", "no").out == "rejected: Mother is told\n"
+    put(shop, status="review")
+    shop.record.changed(more={"mother": False}).save()
+    out = taco("spec", "reject", "no").out
+    assert "there is no Mother to tell" in out
+    assert "taco spec submit FILE" in out
+
+
 def test_show_tells_the_status_the_errors_and_the_team(shop: Shop) -> None:
     assert "not proposed a team yet" in taco("spec").err
     put(shop, status="invalid", errors=json.dumps(["agents[0].name: is missing"]), text="{}", tries="2", source="hook")

@@ -90,6 +90,7 @@ def test_without_redis_the_disk_is_asked_and_that_is_said(shop: Shop) -> None:
     assert (found["redis"]["version"], [each["name"] for each in found["agents"]]) == (None, ["mother", "api", "web"])
     assert {each["state"] for each in found["agents"]} == {"unknown"}
     assert found["agents"][1]["source"] == "session.json"
+    assert found["queue"] is None
     assert redis_server.running(shop.record.home) is None
 
 
@@ -134,6 +135,12 @@ def test_the_session_of_the_tmux_we_are_in_is_meant(shop: Shop, tmux: Tmux) -> N
     pane = tmux.show("blog", "#{pane_id}")
     inside = {"TMUX": f"{tmux.path},1,0", "TMUX_PANE": pane}
     assert taco("status", "--json", env=inside).json["session"] == "blog"
+
+
+def test_only_the_head_of_a_long_prompt_is_looked_at(shop: Shop) -> None:
+    shop.record.changed(prompt="a" + "\n" * 30_000 + "late").save()
+    done = taco("status")
+    assert (done.code, "“a”" in done.out, "late" in done.out) == (0, True, False)
 
 
 def test_without_sessions_ls_is_empty(taco_home: object) -> None:

@@ -91,7 +91,8 @@ class House:
 
         def settled(team: list[dict[str, Any]]) -> bool:
             there = names <= {each["name"] for each in team}
-            return there and all(each["state"] == "idle" or each["waiting_for"] for each in team)
+            waits = [str(each["waiting_for"] or "") for each in team if each["state"] != "idle"]
+            return there and all(waits) and not any(each.startswith("its turn") for each in waits)
 
         session.wait(settled, what="everybody at the prompt")
         return session

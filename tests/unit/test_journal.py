@@ -12,9 +12,10 @@ from typing import TextIO
 
 import pytest
 
-from taco.models import Event, EventType
+from taco.models import Command, CommandState, Event, EventType, Evidence, Ledger, Outcome, Priority, When
 from taco.orchestrator.journal import Journal
 from taco.orchestrator.terminal import MOST_LINES, Terminal
+from taco.records import command_event, finished_event, held_event, queued_event
 
 
 @pytest.fixture
@@ -69,6 +70,35 @@ def test_what_is_no_terminal_gets_every_line(tmp_path: Path) -> None:
     assert "redis.failed" in screen.getvalue()
     assert "\x1b[2J" not in screen.getvalue()
     assert "redis.failed" in (tmp_path / "log.jsonl").read_text()
+
+
+def test_a_line_of_a_message_says_from_whom_to_whom_it_goes(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    journal = Journal(tmp_path / "log.jsonl", screen)
+    command = Command("c1", "person", "mother", "use port 3001\nor another " + "x" * 200)
+    ledger = Ledger("c1", "person", "mother", Priority.NORMAL, When.IDLE, CommandState.QUEUED, preview=command.message)
+    journal.event(queued_event("s", command))
+    journal.event(command_event(EventType.COMMAND_TYPED, "s", ledger, "2026-01-01T00:00:00.000Z"))
+    journal.event(command_event(EventType.COMMAND_ENTERED, "s", ledger, "2026-01-01T00:00:00.000Z", enters=1))
+    end = Outcome(CommandState.DELIVERED, Evidence.HOOK)
+    journal.event(finished_event("s", ledger, end, "2026-01-01T00:00:01.000Z"))
+    journal.event(held_event("s", "mother", "c1", "a draft stands in the composer", "2026-01-01T00:00:01.000Z"))
+    journal.close()
+    words = [line.split(" ", 2)[2].strip().removesuffix("\x1b[0m") for line in screen.getvalue().splitlines()]
+    first = f"person → mother: {command.message[:80]}".replace("\n", " ")
+    assert words[:3] == [f"{first} [c1]"] * 3
+    assert words[3:] == [f"{first} (seen by hook) [c1]", "mother: a draft stands in the composer [c1]"]
+
+
+def test_the_log_is_its_owners_also_when_it_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taco.orchestrator.journal.MOST_BYTES", 10)
+    path = tmp_path / "log.jsonl"
+    path.touch(mode=0o644)
+    journal = Journal(path, io.StringIO())
+    journal.event(Event(EventType.REDIS_FAILED, "s", ts="2026-01-01T00:00:00.000Z", content="gone"))
+    journal.close()
+    modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+    assert modes == {"log.jsonl": 0o600, "log.old.jsonl": 0o600}
 
 
 def test_what_json_cannot_hold_or_comes_after_the_end_fails_nobody(tmp_path: Path) -> None:

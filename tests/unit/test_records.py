@@ -120,6 +120,7 @@ def test_what_is_told_of_an_end() -> None:
     good = records.finished_event("s", LEDGER, Outcome(CommandState.DELIVERED, Evidence.HOOK), "t")
     assert (good.type, good.level) == (EventType.COMMAND_DELIVERED, "info")
     assert good.data["evidence"] == "hook"
+    assert (good.data["sender"], records.told(good)) == ("person", "person → be (seen by hook)")
     assert json.loads(records.event_json(good))["agent"] == "be"
 
 

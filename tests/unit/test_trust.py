@@ -54,6 +54,16 @@ def test_what_is_known_of_the_directory_stays(tmp_path: Path) -> None:
     assert entry == {"hasTrustDialogAccepted": True, "allowedTools": ["Bash"]}
 
 
+@pytest.mark.parametrize("held", [HELD, {}, {"projects": {"/p": {"allowedTools": ["Bash"]}}}])
+def test_what_was_noted_is_taken_back_alone(tmp_path: Path, held: dict[str, Any]) -> None:
+    path = place(tmp_path, held)
+    trust.record(Path("/p"), {"HOME": str(tmp_path)})
+    trust.forget(Path("/p"), {"HOME": str(tmp_path)})
+    assert json.loads(path.read_text()) == held
+    trust.forget(Path("/p"), {"HOME": str(tmp_path)})  # nothing is there to be taken back
+    assert json.loads(path.read_text()) == held
+
+
 def test_a_link_stays_a_link_and_a_first_file_is_private(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     path = tmp_path / ".claude.json"
