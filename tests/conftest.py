@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,9 +28,11 @@ def _foreign_names() -> list[str]:
 
 
 def pytest_configure() -> None:
-    """The environment is cleaned before anything is imported or started."""
+    """What is started must not inherit the caller's agent CLI, nor a shell's habit of ignoring Ctrl-C in its jobs."""
     for name in _foreign_names():
         del os.environ[name]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
