@@ -182,6 +182,7 @@ class Rig:
         self.config = config
         self.agents: dict[str, Agent] = {}
         self.providers: dict[str, Provider] = {}
+        self.pipes: list[CommandPipe] = []
         self.build()
 
     @classmethod
@@ -199,6 +200,8 @@ class Rig:
                 wakes.cancel()
                 await asyncio.wait([wakes])
                 await rig.executor.close()
+                for pipe in rig.pipes:  # those of killed executors too
+                    await pipe.close()
                 moves = await rig.moves()
                 await broker.close()
             assert not (wrong := [move for move in moves if not possible(*move)]), f"not in the table: {wrong}"
@@ -217,6 +220,7 @@ class Rig:
         for name in ("spool", "bodies", "buffers"):
             (self.directory / name).mkdir(exist_ok=True)
         self.pipe = pipe or RecordingPipe(self.tmux.socket)
+        self.pipes.append(self.pipe)
         self.observer = Observer(self.pipe, now, ready_timeout_s=self.config.ready_timeout_s)
         self.guard = guard(self.pipe, self.directory / "buffers")
         self.executor = Executor(

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from tests.bench import __main__ as runner
-from tests.bench import bare, draw, usage
+from tests.bench import bare, draw, publish, usage
 from tests.bench.result import Result, in_turns, in_turns_async
 from tests.bench.rig import waits_ms
 
@@ -165,3 +165,29 @@ def test_ticks_are_round_and_reach_the_highest_value(most: float) -> None:
 )
 def test_numbers_on_an_axis_are_short(value: float, text: str) -> None:
     assert draw.number(value) == text
+
+
+# The numbers in the README
+
+
+def test_what_is_published_is_what_was_saved() -> None:
+    readme = publish.README.read_text(encoding="utf-8")
+    assert readme == publish.written(readme, publish.section(publish.latest())), "run: python -m tests.bench.publish"
+
+
+def test_only_whole_runs_are_published_and_a_miss_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "RESULTS", tmp_path)
+    monkeypatch.setattr(draw, "RESULTS", tmp_path)
+    rows = [Result("a | b", 3, peer=1, peer_name="floor", at_most=2), Result("no target", 1)]
+    path = runner.save({"parse": rows}, quick=False)
+    path.rename(tmp_path / "2026-01-01.json")
+    runner.save({"parse": [Result("quick", 1, at_most=2)]}, quick=True)
+    table = publish.section(publish.latest()).splitlines()[2:]
+    assert table[0] == "| parse: a \\| b | 3 ms | floor 1 ms | 3.00 | ≤ 2 (missed) |"
+    assert table[1] == ""
+    assert table[2].startswith("Measured on 20")
+
+
+def test_a_readme_without_a_place_for_them_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no place for the numbers"):
+        publish.written("# TACO\n", "| what |")
