@@ -265,6 +265,7 @@ class Submission:
         begun = time.monotonic()
         look = await self._look()
         while self._standing(look) is Match.EXACT:
+            self.next = None  # by now something else may come first
             if time.monotonic() - begun > VANISHED_AFTER_S:
                 await self._take_out(look)
                 return
