@@ -108,13 +108,10 @@ class ClaudeSession(Session):
 
         return wait_for(met, timeout_s, lambda: f"{wanted} in {self.ledger(command_id)}\n{self.describe()}")
 
-    def delivered(
-        self, command_id: str, evidence: str, timeout_s: float = 30, *, most_attempts: int = 1
-    ) -> dict[str, Any]:
-        """The ledger of a message once it is delivered; what showed it must be `evidence`, within these attempts."""
+    def delivered(self, command_id: str, evidence: str, timeout_s: float = 30) -> dict[str, Any]:
+        """The ledger of a message once it is delivered; what showed it must be `evidence`, at the first attempt."""
         found = self.until(command_id, timeout_s, state="delivered")
-        assert found["evidence"] == evidence, f"{found}\n{self.describe()}"
-        assert found["attempts"] <= most_attempts, f"{found}\n{self.describe()}"
+        assert (found["evidence"], found["attempts"]) == (evidence, 1), f"{found}\n{self.describe()}"
         return found
 
     def held(self, command_id: str, reason: str, timeout_s: float = 30) -> dict[str, Any]:
