@@ -32,11 +32,10 @@ async def measure(made: Rig, messages: int, *, turns: int) -> list[Result]:
     panes = len(made.agents)
     rates, bare, notes = [], [], []
     for _ in range(turns):
-        before = made.submissions()
         took_s = await asyncio.to_thread(
             BareLoop(made.socket).deliver, [agent.pane for agent in made.agents], ["note"] * messages
         )
-        await made.submitted(before + panes * messages)
+        await made.quiet()
         bare.append(panes * messages / took_s * 60)
         found, note = await ours(made, messages)
         rates.append(found)

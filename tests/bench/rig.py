@@ -153,14 +153,12 @@ class Rig:
             return [line["t"] for line in lines if line["event"] == "submit"]
         return [line["t"] for line in lines if line["event"] == "read" and base64.b64decode(line["data"]) == b"\r"]
 
-    def submissions(self) -> int:
-        """How many messages all programs together have got so far."""
-        return sum(len(self.submitted_at(agent)) for agent in self.agents)
-
-    async def submitted(self, count: int) -> None:
-        """Wait until all programs together have got so many: what tmux was given is read a moment later."""
-        while self.submissions() < count:
-            await asyncio.sleep(0.05)
+    async def quiet(self) -> None:
+        """Wait until the programs have read all that tmux was given, some of it a moment later."""
+        before, now = -1, 0
+        while now != before:
+            await asyncio.sleep(0.5)
+            before, now = now, sum(len(self.received(agent)) for agent in self.agents)
 
     def received(self, agent: Agent) -> list[tuple[float, bytes]]:
         """What the agent's program read: monotonic seconds and bytes of each read."""
