@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.needs import unavailable
-from tests.support.program import run_taco
+from tests.support.program import TACO, run_taco
 from tests.support.sessions import OFFLINE, House, Session, a_house, is_offline_permitted
+from tests.support.terminal import DETACH, Terminal
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.xdist_group("demo")  # one process: its tests share sessions
@@ -99,6 +100,26 @@ def test_messages_go_both_ways(session: Session) -> None:
     session.send("mother", "reply: the plan stands")
     notes = wait_for(lambda: [each for each in session.json("inbox")["messages"] if each["sender"] == "mother"])
     assert notes[-1]["text"] == "got it: the plan stands"
+
+
+def test_a_person_attaches_and_detaches(session: Session) -> None:
+    house = session.house
+    words = [*house.prefix, str(TACO), "attach", "shop"]
+    before = {each["name"]: (each["pid"], each["pane"]) for each in session.agents()}
+    terminal = Terminal(words, house.environ(), house.project)
+    try:
+        wait_for(
+            lambda: session.pane(0, "#{session_attached} #{window_width}") == "1 80", what=lambda: terminal.written
+        )
+        session.send("api", "somebody looks on")
+        terminal.press(DETACH)
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    wait_for(lambda: session.pane(0, "#{session_attached}") == "0")
+    session.send("api", "nobody looks on")
+    assert session.received("api", text="nobody looks on") == "[person → api]: nobody looks on"
+    assert {each["name"]: (each["pid"], each["pane"]) for each in session.agents()} == before
 
 
 def test_a_broadcast_reaches_everybody_once(session: Session) -> None:
