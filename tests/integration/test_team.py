@@ -227,7 +227,10 @@ async def until(team: Team, met: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def test_stubborn_agents_end_beside_the_rounds(stage: Stage) -> None:
-    stubborn = (sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(99)")
+    ignores = (
+        "import signal, sys, time; signal.signal(15, signal.SIG_IGN); open(sys.argv[1], 'w').close(); time.sleep(99)"
+    )
+    stubborn = (sys.executable, "-c", ignores, f"{stage.rig.directory}/{{agent}}.ignores")
     provider = SLEEPER.model_copy(update={"name": "stubborn", "command": stubborn, "first_prompt": "none"})
     names = [f"agent{number}" for number in range(3, 7)]
     for number, name in enumerate(names, 3):
@@ -237,6 +240,8 @@ async def test_stubborn_agents_end_beside_the_rounds(stage: Stage) -> None:
     desk.config = Config(grace_s=2.0, start_concurrency=9)
     team = Team(desk)
     await team.step()
+    files = [stage.rig.directory / f"{name}.ignores" for name in names]
+    await wait_for_async(lambda: all(each.exists() for each in files), what="stubborn agents")
     for name in names:
         await stage.rig.broker.push_request({"verb": "remove", "agent": name, "at": "2030"})
     await stage.rig.broker.push_request({"verb": "add", "agent": "new", "spec": {"name": "new", "role": "x"}})
