@@ -65,8 +65,8 @@ class Result:
 
 
 def _number(value: float) -> str:
-    """Four digits; counts as they are."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+    """Four digits; counts and thousands as they are."""
+    return f"{value:,.0f}" if value == int(value) or value >= 1_000 else f"{value:,.4g}"
 
 
 def median(values: Sequence[float]) -> float:
