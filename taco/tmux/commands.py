@@ -18,6 +18,7 @@ from functools import lru_cache
 from taco import log
 from taco.errors import MissingProgramError, TmuxError, TmuxGoneError
 from taco.models import Incarnation, Pane
+from taco.tmux.client import talk
 
 _PARSE_ERROR = re.compile(r"-:\d+: ")
 _GONE = re.compile(r"no server running|error connecting|server exited|lost server", re.IGNORECASE)
@@ -191,18 +192,8 @@ class CommandPipe:
         text = "\n".join(
             f"display-message -p '{each.token}<' ; {each.line} ; display-message -p '{each.token}>'" for each in batch
         )
-        process = await asyncio.create_subprocess_exec(
-            *self._argv,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                out, err = await process.communicate(text.encode(errors="surrogateescape") + b"\n")
-        finally:
-            if process.returncode is None:
-                process.kill()
+        async with asyncio.timeout(ANSWER_S):
+            out, err = await talk(self._argv, text.encode(errors="surrogateescape") + b"\n")
         output, errors = out.decode(errors="replace"), err.decode(errors="replace").strip()
         if _PARSE_ERROR.match(output) and len(batch) > 1:
             for each in batch:  # tmux parses the whole file first: one bad line would take the others with it

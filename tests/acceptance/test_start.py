@@ -318,12 +318,13 @@ def test_a_mother_that_takes_her_time_has_started(fresh: House) -> None:
     end(fresh, "slow")
 
 
-def test_a_start_that_is_interrupted_leaves_nothing(fresh: House) -> None:
+@pytest.mark.parametrize("step", ["agents:", "Redis ", "windows 0 to 2", "the executor delivers"])
+def test_a_start_that_is_interrupted_leaves_nothing(fresh: House, step: str) -> None:
     words = [str(TACO), "start", "x", "--provider", IDLER, "--session", "regretted", "-d"]
     running = subprocess.Popen(words, env=fresh.environ(), cwd=fresh.project, stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
     for line in running.stderr:
-        if "windows 0 to 2" in line:
+        if step in line:
             running.send_signal(signal.SIGINT)
     assert running.wait(20) == 130
     running.stderr.close()

