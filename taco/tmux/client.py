@@ -20,8 +20,7 @@ async def talk(argv: Sequence[str], text: bytes) -> tuple[bytes, bytes]:
 
     Raises OSError when it cannot be started. It does not outlive the call, however that ends.
     """
-    pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as process:
+    with _started(argv) as process:
         assert process.stdin and process.stdout and process.stderr
         streams = _Streams()
         try:
@@ -32,6 +31,11 @@ async def talk(argv: Sequence[str], text: bytes) -> tuple[bytes, bytes]:
             streams.leave()
             process.kill()  # nothing to one that has ended
     return bytes(out), bytes(err)
+
+
+def _started(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
 
 
 class _Streams:
