@@ -116,6 +116,7 @@ class EventType(enum.StrEnum):
     SPEC_APPROVED = "spec.approved"
     SPEC_REJECTED = "spec.rejected"
     SPEC_TIMEOUT = "spec.timeout"
+    AGENT_REQUESTED = "agent.requested"  # the person asked for something
     AGENT_PLANNED = "agent.planned"
     AGENT_CREATED = "agent.created"
     AGENT_STATE = "agent.state"

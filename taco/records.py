@@ -45,6 +45,7 @@ _LEVELS = {
     EventType.COMMAND_HELD: "debug",
     EventType.COMMAND_TYPED: "debug",
     EventType.COMMAND_ENTERED: "debug",
+    EventType.AGENT_REQUESTED: "debug",
     EventType.AGENT_FAILED: "error",
 }
 

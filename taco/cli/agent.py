@@ -13,12 +13,14 @@ from taco.cli import place, say
 from taco.cli.options import Family, complete_agent, json_option, session_option
 from taco.cli.snapshot import agent_json
 from taco.errors import ConflictError, NotFoundError, SpecError, UsageError
-from taco.models import EVERYONE, FIRST_AGENT_WINDOW, MOTHER, Agent, AgentQueue, AgentSpec, iso
+from taco.models import EVERYONE, FIRST_AGENT_WINDOW, MOTHER, Agent, AgentQueue, AgentSpec, Event, EventType, iso
 
 if TYPE_CHECKING:
     from taco.broker import Broker
 
 _PARTICIPLES = {"pause": "paused", "resume": "resumed", "restart": "restarted", "remove": "removed"}
+_AT_ONCE = ("pause", "resume")  # the caller waits until it is so: what is sent next counts on it
+_OBEYED_S = 5.0
 
 
 @click.group(cls=Family, default="list")
@@ -213,23 +215,44 @@ def _wish(verb: str, names: Sequence[str], session: str | None, *, as_json: bool
         chosen = [each for each in agents if each.name != MOTHER or verb != "remove"]
     else:
         chosen = [_named(agents, name) for name in names]
-    _push(here, [{"verb": verb, "agent": each.name} for each in chosen])
+    names = [each.name for each in chosen]
+    delivers = _push(here, [{"verb": verb, "agent": name} for name in names])
+    holds = delivers and verb in _AT_ONCE and _is_so(here, names, paused=verb == "pause")
     if as_json:
-        say.data({"verb": verb, "agents": [each.name for each in chosen]})
+        say.data({"verb": verb, "agents": names})
         return
-    for each in chosen:
-        say.out(f"{each.name}: will be {_PARTICIPLES[verb]}")
+    for name in names:
+        say.out(f"{name}: {_PARTICIPLES[verb]}" if holds else f"{name}: will be {_PARTICIPLES[verb]}")
 
 
-def _push(here: place.Place, requests: Sequence[Mapping[str, Any]]) -> None:
-    at = iso(time.time())
+def _push(here: place.Place, requests: Sequence[Mapping[str, Any]]) -> bool:
+    """Leave requests; whether somebody is there who takes them up."""
+    now = iso(time.time())
 
     async def push(broker: Broker) -> float | None:
         for request in requests:
-            await broker.push_request({**request, "at": at})
+            await broker.push_request({**request, "at": now})
+            name, verb = str(request["agent"]), str(request["verb"])
+            await broker.emit(Event(EventType.AGENT_REQUESTED, here.name, ts=now, agent=name, content=verb))
         return await broker.heartbeat_age_s()
 
-    place.supervise(here, place.with_broker(here, push))
+    return place.supervise(here, place.with_broker(here, push))
+
+
+def _is_so(here: place.Place, names: Sequence[str], *, paused: bool) -> bool:
+    """Wait until these agents are paused, or are not; False when that has not come about in time."""
+
+    async def look(broker: Broker) -> bool:
+        import asyncio
+
+        deadline = time.monotonic() + _OBEYED_S
+        while any(each.paused is not paused for each in await broker.agents() if each.name in names):
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    return place.with_broker(here, look)
 
 
 def _read(here: place.Place) -> tuple[list[Agent], dict[str, AgentQueue]]:

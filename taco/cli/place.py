@@ -150,10 +150,10 @@ def with_broker(place: Place, work: Callable[[Broker], Awaitable[Result]]) -> Re
     return asyncio.run(run())
 
 
-def supervise(place: Place, heartbeat_age_s: float | None) -> None:
-    """Bring the executor back when its last sign of life is too old, and say what was found."""
+def supervise(place: Place, heartbeat_age_s: float | None) -> bool:
+    """Bring the executor back when its last sign of life is too old, and say what was found; whether all is well."""
     if heartbeat_age_s is not None and heartbeat_age_s <= FRESH_S:
-        return
+        return True
     from taco import supervision
 
     try:
@@ -162,3 +162,4 @@ def supervise(place: Place, heartbeat_age_s: float | None) -> None:
         trouble = error.message
     if trouble:
         say.warn(trouble)
+    return not trouble

@@ -34,6 +34,11 @@ class Executor:
         courier.agent = agent
         courier.provider = provider
 
+    def update(self, agent: Agent) -> None:
+        """Take over what has changed of an agent, if it is served."""
+        if agent.name in self._couriers:
+            self._couriers[agent.name].agent = agent
+
     async def leave(self, name: str) -> None:
         """Deliver to this agent no longer; its queue stays."""
         self._couriers.pop(name, None)

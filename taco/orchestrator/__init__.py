@@ -389,7 +389,7 @@ class Run:
 
     async def _listen(self) -> None:
         """Show every event; those that the team waits for bring the next round forward."""
-        hurried = ("agent.done", "agent.failed", "spec.", "ask.", "agent.requested")
+        hurried = ("agent.done", "agent.failed", "spec.", "ask.", EventType.AGENT_REQUESTED)
 
         async def once() -> None:
             async for event in self._desk.broker.live():

@@ -328,6 +328,7 @@ class Team:
 
     async def _pause(self, agent: Agent, *, paused: bool) -> None:
         desk = self._desk
+        desk.executor.update(replace(agent, paused=paused))  # who sees it written may count on it
         fields = {"paused": "1" if paused else "0"}
         before, after = (AgentStatus.RUNNING, AgentStatus.PAUSED)[:: 1 if paused else -1]
         if agent.status is before:

@@ -117,7 +117,6 @@ def test_a_message_to_one_that_ended_is_held_until_it_is_back(crew: Session) -> 
 
 def test_who_waits_for_one_that_was_removed_stays_waiting(crew: Session) -> None:
     crew.taco("agent", "pause", "spare")
-    crew.wait_agent("spare", paused=True)
     lost = crew.json("send", "spare", "never read")["id"]
     window = crew.agent("spare")["window"]
     crew.taco("agent", "remove", "spare")
@@ -128,13 +127,14 @@ def test_who_waits_for_one_that_was_removed_stays_waiting(crew: Session) -> None
 
 
 def test_a_paused_agent_gets_nothing_until_it_is_resumed(crew: Session) -> None:
-    crew.taco("agent", "pause", "all")
-    crew.wait(lambda team: all(each["paused"] for each in team if each["pid"]), what="all paused")
+    said = crew.taco("agent", "pause", "all").stdout
+    assert "base: paused\n" in said  # and so it is: what is sent from now on waits
     ids = [crew.json("send", "base", f"for later {number}")["id"] for number in range(3)]
     hold = wait_for(lambda: crew.json("queue", "show", ids[0])["hold"])
     assert "paused" in hold
     before = crew.submitted("base")
-    crew.taco("agent", "resume", "all")
+    assert before[-1:] != ["[person → base]: for later 0"]
+    assert "base: resumed\n" in crew.taco("agent", "resume", "all").stdout
     came = wait_for(lambda: len(now := crew.submitted("base")) >= len(before) + 3 and now[len(before) :])
     assert came == [f"[person → base]: for later {number}" for number in range(3)]
 
