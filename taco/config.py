@@ -33,6 +33,7 @@ class Config(BaseModel):
     attempts: int = Field(3, ge=1, le=10, description="how often an error is tried before a message is dead")
     queue_limit: int = Field(10_000, ge=1, description="waiting messages one agent's queue takes")
     sender_limit: int = Field(5_000, ge=1, description="waiting messages one sender may have in one queue")
+    token_budget: int = Field(0, ge=0, description="tokens one agent may use before it gets no messages; 0: no limit")
     loop_limit: int = Field(20, ge=2, description="answers a minute between two agents before they are slowed")
     retention_s: Positive = Field(86_400.0, description="how long a finished message is remembered")
     retention_count: int = Field(10_000, ge=100, description="finished messages and events that are kept")

@@ -24,7 +24,7 @@ from taco.screen import Reading, read_screen
 from taco.spool import Spool
 from taco.state import Sighting, from_hook, from_session_file, judge
 from taco.tmux.commands import PANE_FORMAT, CommandPipe, command, command_list, parse_pane
-from taco.transcript import contains, last_assistant_text, said_at
+from taco.transcript import Tokens, contains, last_assistant_text, refusal, said_at
 
 _CURSOR = "#{cursor_x} #{cursor_y} "
 _REMEMBERED_PROMPTS = 64
@@ -62,6 +62,7 @@ class _Watch:
     limit: tuple[str, float] = ("", 0.0)  # what the screen says of a usage limit, and when the CLI said it
     answer: tuple[int, str] = (-1, "")  # size of the transcript when it was read, and the last answer in it
     answers: list[str] = field(default_factory=list)  # last messages of finished turns, newest last
+    tokens: dict[Path, Tokens] = field(default_factory=dict)  # by transcript: /clear begins another one
     reaps: int = 0  # how often tmux was asked once more for the exit code of its process
 
 
@@ -205,9 +206,32 @@ class Observer:
         wanted = watch.provider.evidence
         if Evidence.HOOK in wanted and any(at >= since and same(prompt, text) for at, prompt in watch.prompts):
             return Evidence.HOOK
-        if Evidence.TRANSCRIPT in wanted and self._in_transcript(watch, text, mark):
+        if Evidence.TRANSCRIPT in wanted and contains(self._said_since(watch, mark), text):
             return Evidence.TRANSCRIPT
         return None
+
+    def is_taken(self, name: str, text: str, *, mark: int) -> bool:
+        """Whether its CLI has taken `text`, as the transcript from `mark` on tells; True when there is none to tell.
+
+        A hook speaks first; one of the person's own, beside it, may refuse the message still.
+        """
+        watch = self._watched[name]
+        if Evidence.TRANSCRIPT not in watch.provider.evidence or mark < 0 or self.transcript_size(name) <= 0:
+            return True
+        return contains(self._said_since(watch, mark), text)
+
+    def refusal(self, name: str, text: str, *, mark: int) -> str:
+        """Why its CLI refused `text`, by the transcript from `mark` on; "" when it did not."""
+        watch = self._watched[name]
+        return refusal(self._said_since(watch, mark), text) if Evidence.TRANSCRIPT in watch.provider.evidence else ""
+
+    def tokens(self, name: str) -> int:
+        """The tokens that the agent's conversations have used, by their transcripts; 0 without any."""
+        watch = self._watched[name]
+        if path := self._transcript(watch):
+            tokens = watch.tokens.setdefault(path, Tokens())
+            tokens.read(self._said_since(watch, tokens.size))
+        return sum(each.used for each in watch.tokens.values())
 
     def tells_by_files(self, name: str) -> bool:
         """Whether this agent has shown hooks or a transcript: then the screen alone proves nothing."""
@@ -337,16 +361,17 @@ class Observer:
         if sighting is not None and (watch.hook is None or sighting.at >= watch.hook.at):
             watch.hook = sighting
 
-    def _in_transcript(self, watch: _Watch, text: str, mark: int) -> bool:
+    def _said_since(self, watch: _Watch, mark: int) -> bytes:
+        """The transcript after its first `mark` bytes; nothing when it is not known how many those were (-1)."""
         path = self._transcript(watch)
         if path is None or mark < 0:
-            return False
+            return b""
         try:
             with path.open("rb") as file:
                 file.seek(mark)
-                return contains(file.read(), text)
+                return file.read()
         except OSError:
-            return False
+            return b""
 
     def _transcript(self, watch: _Watch) -> Path | None:
         return self._located(watch, watch.provider.transcript)

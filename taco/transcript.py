@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 _ENDS_A_TURN = frozenset({"turn_duration", "stop_hook_summary"})
+_PAID = ("input_tokens", "cache_creation_input_tokens", "output_tokens")
+_BLOCKED, _PROMPT = " operation blocked by hook:", "Original prompt: "
 _NO_TURN = ("<command-", "<local-command", "[Request interrupted by user")  # of the CLI's own, or the person's will
 
 
@@ -48,6 +50,22 @@ def contains(lines: bytes, text: str) -> bool:
     return bool(wanted) and (submitted > 0 or queued > 0)
 
 
+def refusal(lines: bytes, text: str) -> str:
+    """Why a hook of the person's own refused this message, as the CLI tells it; "" when none did.
+
+    A `UserPromptSubmit` hook that exits with 2 leaves a `system/informational` record "… operation blocked by hook:",
+    its words, "Original prompt: " and the message; no `user` record follows (2.1.197).
+    """
+    wanted = _normal(text)
+    for record in _records(lines):
+        content = _text(record.get("content")) if record.get("subtype") == "informational" else ""
+        what, blocked, rest = content.partition(_BLOCKED)
+        words, _, prompt = rest.rpartition(_PROMPT)
+        if blocked and wanted and _normal(prompt) == wanted:
+            return f"a hook refused it ({what.split()[0]}): {' '.join(words.split()) or 'it gave no reason'}"
+    return ""
+
+
 def last_assistant_text(lines: bytes) -> str:
     """The text of the last assistant message, its blocks joined by line breaks; "" without one."""
     parts: list[str] = []
@@ -74,6 +92,38 @@ def said_at(lines: bytes, beginning: str) -> float | None:
         if _normal(_text(_mapping(record.get("message")).get("content"))).startswith(wanted):
             found = _time(record.get("timestamp")) or found
     return found
+
+
+class Tokens:
+    """Counts what a conversation has cost, from the lines of its transcript as they are written.
+
+    A token counts that was sent for the first time or answered; one read again from the cache costs a tenth, and does
+    not. Several lines tell of one message: the last counts (2.1.197).
+    """
+
+    def __init__(self) -> None:
+        """Nothing was used yet."""
+        self.size = 0  # bytes that were read
+        self._before = 0  # of all messages but the last
+        self._last = ("", 0)
+        self._half = b""
+
+    @property
+    def used(self) -> int:
+        """All tokens so far."""
+        return self._before + self._last[1]
+
+    def read(self, more: bytes) -> None:
+        """The bytes that follow those of the last call; a line may come in pieces."""
+        self.size += len(more)
+        *lines, self._half = (self._half + more).split(b"\n")
+        for record in _records(b"\n".join(line for line in lines if b'"usage"' in line)):
+            message = _mapping(record.get("message"))
+            usage = _mapping(message.get("usage"))
+            used = sum(value for name in _PAID if isinstance(value := usage.get(name), int))
+            if message.get("id") != self._last[0]:
+                self._before += self._last[1]
+            self._last = (str(message.get("id")), used)
 
 
 @dataclass(frozen=True, slots=True)

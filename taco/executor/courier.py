@@ -110,12 +110,18 @@ class Courier:
         terms = Terms(self.provider.queues_when_busy, self._doors.config.busy_hold_max_s)
         waited_s = now - from_iso(waiting.ledger.queued_at) if waiting.ledger.queued_at else 0.0
         reason = hold_reason(waiting.command, self.agent, look.state, terms, waited_s=waited_s)
+        reason = reason or self._over_budget()
         reason = reason or self._doors.pace.reason(waiting.command.sender, self.agent.name, now)
         if reason or look.reading is None:
             return reason
         if look.reading.composer_row is None:
             return "no composer on the screen"
         return self._whose_draft(look.reading) if look.reading.draft.strip() else ""
+
+    def _over_budget(self) -> str:
+        budget = self._doors.token_budget()
+        used = self._doors.eyes.tokens(self.agent.name) if budget else 0
+        return f"budget: {used:,} of {budget:,} tokens used (token_budget)" if budget and used >= budget else ""
 
     def _whose_draft(self, reading: Reading) -> str:
         if any(message.same(reading.draft, text) for text in self._recent):

@@ -98,6 +98,18 @@ class Eyes(Protocol):
         """Hook or transcript that shows `text` submitted after `since`."""
         ...
 
+    def is_taken(self, name: str, text: str, *, mark: int) -> bool:
+        """Whether its CLI has taken `text`, as far as a transcript can tell."""
+        ...
+
+    def refusal(self, name: str, text: str, *, mark: int) -> str:
+        """Why its CLI refused `text`; "" when it did not."""
+        ...
+
+    def tokens(self, name: str) -> int:
+        """The tokens its conversations have used, as far as their transcripts tell."""
+        ...
+
     def transcript_size(self, name: str) -> int:
         """Bytes of its transcript; -1 when it never has one."""
         ...
@@ -120,3 +132,4 @@ class Doors:
     bodies: Path
     now: Callable[[], float]
     pace: Pace = field(default_factory=Pace)
+    token_budget: Callable[[], int] = lambda: 0  # of every agent; 0: no limit

@@ -220,14 +220,17 @@ class Submission:
         again_s, pause_s = ENTER_AGAIN_S, 0.012
         while True:
             evidence = self._evidence(self._ledger.entered_at)
-            if evidence is not None and not self._repeats:
-                end = await self._delivered(evidence)
+            if refusal := self._refusal():
+                return await self._finish(Outcome(CommandState.REJECTED, reason=refusal))
+            proof = evidence if self._is_decided(evidence, entered) else None
+            if proof is not None and not self._repeats:
+                end = await self._delivered(proof)
                 await self._see_it_leave()
                 return end
             look = await self._look()
             standing = self._standing(look)
-            if evidence is not None and standing is Match.EMPTY:
-                return await self._delivered(evidence)
+            if proof is not None and standing is Match.EMPTY:
+                return await self._delivered(proof)
             if standing is Match.EMPTY and self._screen_counts():
                 return await self._delivered(Evidence.SCREEN)
             if look.pane is None or look.pane.dead or look.pane.pid != self._agent.pid:
@@ -235,7 +238,7 @@ class Submission:
             if standing is Match.EXACT or self._is_hidden(look):
                 begun = time.monotonic()
             if standing is Match.EXACT and evidence is not None:
-                if begun - pressed > VANISHED_AFTER_S:
+                if self._repeats and begun - pressed > VANISHED_AFTER_S:
                     await self._take_out(look)
                     return await self._unconfirmed("its text stayed in the composer, an equal one was seen")
             elif standing is Match.EXACT and self._is_unread(look):  # one Enter more would go to what comes next
@@ -314,6 +317,16 @@ class Submission:
         if not eyes.tells_by_files(name):
             return False
         return self._ledger.transcript_mark >= 0 or eyes.evidence(name, self._text, since=math.inf, mark=0) is None
+
+    def _refusal(self) -> str:
+        """Why the CLI refused our text; "" when it did not."""
+        return self._doors.eyes.refusal(self._agent.name, self._text, mark=self._ledger.transcript_mark)
+
+    def _is_decided(self, evidence: Evidence | None, entered: float) -> bool:
+        """Whether the CLI has decided on the text: its hook is told of it before a person's own hook may refuse it."""
+        if evidence is not Evidence.HOOK or time.monotonic() - entered > self._doors.config.evidence_timeout_s:
+            return True
+        return self._doors.eyes.is_taken(self._agent.name, self._text, mark=self._ledger.transcript_mark)
 
     def _evidence(self, since: str) -> Evidence | None:
         at = from_iso(since) - 0.001 if since else self._doors.now()  # iso() cuts to milliseconds

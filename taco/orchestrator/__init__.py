@@ -29,6 +29,7 @@ from taco.orchestrator.desk import Desk
 from taco.orchestrator.journal import Journal
 from taco.orchestrator.outbox import Outboxes
 from taco.orchestrator.planning import Planning
+from taco.orchestrator.settings import LiveSettings
 from taco.orchestrator.team import Team
 from taco.pace import Pace
 from taco.paths import SessionRecord
@@ -183,7 +184,8 @@ async def _keep_panes(pipe: CommandPipe, session: str, token: str) -> None:
 
 async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
     """Every room of the session, from the doors up."""
-    config = files.settings(paths.config_home(), record.home, record.project_dir).config
+    settings = LiveSettings(paths.config_home(), record.home, record.project_dir)
+    config = settings.config
     pipe = CommandPipe(record.tmux_socket)
     environ = json.loads((record.directory / "environment.json").read_bytes())
     ground = Ground(
@@ -208,6 +210,7 @@ async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
         bodies=record.directory / "bodies",
         now=time.time,
         pace=Pace(config.loop_limit),
+        token_budget=settings.token_budget,
     )
     await broker.put_session(
         {

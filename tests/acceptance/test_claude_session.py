@@ -39,6 +39,11 @@ VALID = spec_of(
 )
 
 
+# A hook of the person's own: it takes a moment longer than TACO's, then lets most prompts pass.
+_REFUSES = "sleep 1; if grep -q forbidden; then echo 'not on a Friday' >&2; exit 2; fi"
+REFUSING = {"UserPromptSubmit": [{"hooks": [{"type": "command", "command": _REFUSES}]}]}
+
+
 def mother(received: Received) -> Reply | None:
     """She repeats her prompt, example included; then an invalid spec comes, then the corrected one."""
     if name_of(received) != "mother":
@@ -61,6 +66,8 @@ def house(stub: ClaudeStub) -> Iterator[ClaudeHouse]:
     with a_claude_house(stub) as house:
         house.variant("slow", settle_ms=3_000)  # time for the test between text and Enter
         bare = ["claude", "--session-id", "{session_id}", "-n", "{agent}"]
+        (house.project / "slow" / ".claude").mkdir(parents=True)
+        (house.project / "slow" / ".claude" / "settings.json").write_text(json.dumps({"hooks": REFUSING}))
         house.variant("deaf", hooks="", evidence=["hook"], command=bare)
         yield house
 
@@ -250,6 +257,28 @@ def test_a_message_that_an_interrupt_put_back_is_known_as_ours(crew: ClaudeSessi
 
 
 # What counts as having arrived
+
+
+def test_what_a_hook_of_the_persons_refuses_is_rejected(crew: ClaudeSession) -> None:
+    refused = crew.tell("slow", "the forbidden words")
+    taken = crew.tell("slow", "other words")
+    assert "not on a Friday" in crew.until(refused, state="rejected")["reason"]
+    done = crew.taco("send", "slow", "the forbidden words", "--id", refused, "--wait", "5", check=False)
+    assert (done.returncode, "rejected: a hook refused it" in done.stderr) == (3, True)
+    crew.delivered(taken, "hook")
+    crew.hears("slow", said("person", "slow", "other words"))
+    assert said("person", "slow", "the forbidden words") not in crew.heard("slow")
+
+
+def test_a_used_up_budget_holds_until_the_person_raises_it(crew: ClaudeSession, house: ClaudeHouse) -> None:
+    config = house.root / "c" / "taco" / "config.toml"
+    config.write_text("token_budget = 1000\n")  # one answer of the stub costs more
+    try:
+        waits = crew.tell("beta", "one thing more")
+        assert "of 1,000 tokens used" in crew.held(waits, "budget: ")["hold"]
+    finally:
+        config.unlink()
+    crew.delivered(waits, "hook")
 
 
 def test_without_hooks_the_transcript_tells(crew: ClaudeSession) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from taco.models import CommandState, Evidence, iso
+from taco.models import CommandState, Evidence, Priority, iso
 from tests.hostile import hostile_argv, hostile_provider, raw_argv, raw_provider, read_log
 from tests.support.delivery import Rig
 from tests.support.tmux import Tmux
@@ -123,6 +123,70 @@ async def test_a_provider_that_says_little_is_not_waited_for(rig: Rig) -> None:
     await rig.start("be", raw_argv(log), raw_provider("raw", log).replace("evidence = []\n", ""))
     (ledger,) = await rig.ended(await rig.send("be", "hello"))
     assert (ledger.state, ledger.evidence) == (CommandState.DELIVERED, Evidence.NONE)
+
+
+# What a person's own hook refuses
+
+
+def refused(text: str, words: str = "not on a Friday") -> dict[str, str]:
+    """What Claude Code 2.1.197 writes of a prompt that a hook of the person's refused."""
+    content = f"UserPromptSubmit operation blocked by hook:\n{words}\n\n\nOriginal prompt: {text}"
+    return {"type": "system", "subtype": "informational", "content": content, "level": "warning"}
+
+
+async def looked_again(rig: Rig) -> None:
+    """Until the agent has been looked at a few times more."""
+    before = rig.pipe.batches
+    await wait_for_async(lambda: rig.pipe.batches > before + 3, what="more looks")
+
+
+@pytest.mark.parametrize("hooked", [True, False])
+async def test_what_a_persons_own_hook_refused_is_rejected(rig: Rig, hooked: bool) -> None:
+    agent = await Hooked.start(rig)
+    agent.user("the brief")
+    sent = await rig.send("be", "hello")
+    await agent.submitted()
+    if hooked:  # TACO's own hook is told at once, and the person's takes its time
+        agent.hook("UserPromptSubmit", prompt=TEXT)
+    agent.note(**refused("another text"))
+    await looked_again(rig)
+    assert (await rig.ledger(sent)).state is CommandState.ENTERED
+    agent.note(**refused(TEXT))
+    (ledger,) = await rig.ended(sent)
+    assert (ledger.state, ledger.evidence) == (CommandState.REJECTED, None)
+    assert ledger.reason == "a hook refused it (UserPromptSubmit): not on a Friday"
+    counted = await rig.counted()
+    assert (counted["rejected"], "executed" in counted, "dead" in counted) == (1, False, False)
+    agent.hook("Stop")  # in the CLI's stead, whose session file says that it is idle
+    again = await rig.send("be", "hello")  # an earlier refusal of the same text says nothing of this one
+    await agent.submitted(2)
+    agent.user(TEXT)
+    (ledger,) = await rig.ended(again)
+    assert (ledger.state, ledger.evidence) == (CommandState.DELIVERED, Evidence.TRANSCRIPT)
+
+
+async def test_a_hook_counts_once_the_transcript_has_it(rig: Rig) -> None:
+    agent = await Hooked.start(rig)
+    agent.user("the brief")
+    sent = await rig.send("be", "hello")
+    await agent.submitted()
+    agent.hook("UserPromptSubmit", prompt=TEXT)
+    agent.user("something else")
+    await looked_again(rig)
+    assert (await rig.ledger(sent)).state is CommandState.ENTERED
+    agent.user(TEXT)
+    (ledger,) = await rig.ended(sent)
+    assert (ledger.state, ledger.evidence) == (CommandState.DELIVERED, Evidence.HOOK)
+
+
+async def test_a_hook_counts_after_a_while_where_the_transcript_is_silent(hasty: Rig) -> None:
+    agent = await Hooked.start(hasty)
+    agent.user("the brief")
+    sent = await hasty.send("be", "hello")
+    await agent.submitted()
+    agent.hook("UserPromptSubmit", prompt=TEXT)
+    (ledger,) = await hasty.ended(sent)
+    assert (ledger.state, ledger.evidence) == (CommandState.DELIVERED, Evidence.HOOK)
 
 
 # What does not
@@ -347,3 +411,24 @@ async def test_a_resumed_transcript_tells_what_its_last_process_got(rig: Rig) ->
     (ledger,) = await rig.ended(sent)
     assert (ledger.state, ledger.evidence) == (CommandState.DELIVERED, Evidence.TRANSCRIPT)
     assert read_log(rig.directory / "other").texts() == []
+
+
+# What its transcript tells besides
+
+
+async def test_who_has_used_up_the_budget_gets_nothing(rig: Rig) -> None:
+    agent = await Hooked.start(rig)
+    rig.token_budget = 100
+    agent.note(type="assistant", message={"id": "m1", "usage": {"input_tokens": 60, "output_tokens": 39}})
+    sent = await rig.send("be", "hello")
+    await agent.submitted()
+    agent.user(TEXT)
+    await rig.ended(sent)
+    agent.note(type="assistant", message={"id": "m2", "usage": {"input_tokens": 1_000, "output_tokens": 1}})
+    late = await rig.send("be", "more", priority=Priority.HIGH)
+    assert await rig.held("be", "budget: 1,100 of 100 tokens used (token_budget)")
+    rig.token_budget = 2_000  # as the person has it now
+    await agent.submitted(2)
+    agent.user("[mother → be]: more")
+    (ledger,) = await rig.ended(late)
+    assert (ledger.state, ledger.attempts) == (CommandState.DELIVERED, 1)

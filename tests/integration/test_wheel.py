@@ -52,16 +52,23 @@ def test_the_wheel_says_how_the_program_is_called(wheel: Path) -> None:
         assert "MIT License" in archive.read(f"{info}/licenses/LICENSE").decode()
 
 
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program `taco` of an environment into which only the wheel was installed."""
-    environment = tmp_path_factory.mktemp("empty") / "an environment"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, capture_output=True)
-    argv = [str(environment / "bin" / "python"), "-m", "pip", "install", "-q", str(wheel)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
-    if done.returncode:
-        unavailable(f"the wheel could not be installed: {done.stderr}")
-    return environment / "bin" / "taco"
+@pytest.fixture(scope="module", params=["pip install .", "uv tool install ."])
+def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program `taco` of an environment into which only the checkout was installed, by a command of the README."""
+    command = str(request.param)
+    assert f"`{command}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    directory = tmp_path_factory.mktemp("empty") / "an environment"
+    subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True, capture_output=True)
+    programs = directory / "bin"
+    tools = {"UV_TOOL_DIR": "tools", "UV_TOOL_BIN_DIR": "bin", "UV_CACHE_DIR": "cache"}
+    environment = os.environ | {name: str(directory / path) for name, path in tools.items()}
+    needed = [] if command.startswith("pip ") else [["pip", "install", "uv"]]
+    for program, *words in [*needed, command.split()]:
+        argv = [str(programs / program), *words]
+        done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
+        if done.returncode:
+            unavailable(f"{command} failed: {done.stderr}")
+    return programs / "taco"
 
 
 def run(program: Path, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -83,7 +90,7 @@ def test_the_installed_program_knows_its_release(installed: Path, tmp_path: Path
     assert run(installed, "--version", cwd=tmp_path).stdout == f"taco {__version__}\n"
 
 
-def test_a_demo_session_runs_from_the_installed_wheel(
+def test_a_demo_session_runs_from_what_was_installed(
     installed: Path, short_tmp: Path, taco_home: Path, tmux_socket: str
 ) -> None:
     project = short_tmp / "project"

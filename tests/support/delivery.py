@@ -183,6 +183,7 @@ class Rig:
         self.agents: dict[str, Agent] = {}
         self.providers: dict[str, Provider] = {}
         self.pipes: list[CommandPipe] = []
+        self.token_budget = 0
         self.build()
 
     @classmethod
@@ -233,6 +234,7 @@ class Rig:
                 config=self.config,
                 bodies=self.directory / "bodies",
                 now=now,
+                token_budget=lambda: self.token_budget,
             )
         )
         for agent in self.agents.values():

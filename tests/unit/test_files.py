@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from taco import files
 from taco.errors import ConfigError, NotFoundError, TacoError
+from taco.orchestrator.settings import LiveSettings
 
 MINE = 'name = "mine"\ncommand = ["mine", "{workspace}"]\n'
 
@@ -126,3 +128,19 @@ def test_a_prompt_takes_its_values_as_they_are() -> None:
     text = files.prompt("spec_invalid", {"errors": "a $HOME ${x} b", "tries_left": "2"})
     assert "a $HOME ${x} b" in text
     assert "<!--" not in text
+
+
+def test_the_budget_of_a_running_session_is_what_the_file_says_now(tmp_path: Path) -> None:
+    path = tmp_path / "c" / "config.toml"
+    path.parent.mkdir()
+    live = LiveSettings(path.parent, tmp_path, tmp_path / "p")
+    assert live.token_budget() == 0
+    for number, (text, budget) in enumerate(
+        [("token_budget = 7", 7), ("token_budget = ", 7), ("token_budget = 9", 9)], 1
+    ):
+        path.write_text(text)
+        os.utime(path, ns=(number, number))  # a clock may be coarse
+        assert live.token_budget() == budget
+    path.unlink()
+    assert live.token_budget() == 0
+    assert live.config.token_budget == 0

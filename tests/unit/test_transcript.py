@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from taco.transcript import LeftOver, contains, last_assistant_text, left_over, transcript_path
+from taco.transcript import LeftOver, Tokens, contains, last_assistant_text, left_over, refusal, transcript_path
 from tests.support.paths import ROOT
 
 
@@ -143,3 +143,36 @@ def test_what_the_cli_queues_for_itself_is_not_told() -> None:
         "content": "<task-notification>done</task-notification>",
     }
     assert left_over(json.dumps(record).encode()) == LeftOver()
+
+
+def used(identity: str, **usage: int) -> bytes:
+    """A line of an answer that tells what it cost."""
+    return json.dumps({"type": "assistant", "message": {"id": identity, "usage": usage}}).encode() + b"\n"
+
+
+def test_tokens_are_counted_once_for_each_message() -> None:
+    tokens = Tokens()
+    tokens.read(used("a", input_tokens=10, output_tokens=1) + b'{"type": "user"}\nrubbish "usage"\n')
+    tokens.read(used("a", input_tokens=10, output_tokens=5))  # another block of the same answer
+    assert tokens.used == 15
+    line = used("b", input_tokens=1, cache_creation_input_tokens=200, cache_read_input_tokens=9_000, output_tokens=3)
+    size = tokens.size
+    for at in range(len(line)):  # read while it is being written
+        tokens.read(line[at : at + 1])
+    assert (tokens.used, tokens.size) == (15 + 204, size + len(line))
+
+
+def test_a_captured_conversation_has_its_cost() -> None:
+    tokens = Tokens()
+    tokens.read(lines("typed"))
+    assert tokens.used == 2 * (1_200 + 42)
+
+
+@pytest.mark.parametrize("reason", ["not on a Friday", "two\nlines\n\nOriginal prompt: of it"])
+def test_a_refusal_names_its_hook_and_its_reason(reason: str) -> None:
+    content = f"UserPromptSubmit operation blocked by hook:\n{reason}\n\n\nOriginal prompt: [a → b]: hello\n there"
+    line = json.dumps({"type": "system", "subtype": "informational", "content": content}).encode()
+    assert refusal(line, "[a → b]: hello there") == f"a hook refused it (UserPromptSubmit): {' '.join(reason.split())}"
+    assert refusal(line, "[a → b]: hello") == ""
+    assert refusal(line.replace(b"informational", b"other"), "[a → b]: hello there") == ""
+    assert refusal(b"", "[a → b]: hello there") == refusal(line, "") == ""
