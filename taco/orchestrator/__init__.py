@@ -172,14 +172,16 @@ async def _keep_panes(pipe: CommandPipe, session: str, token: str) -> None:
     Raises TmuxError, also when tmux takes so long that the lease would run out meanwhile.
     """
     try:
-        async with asyncio.timeout(GOODBYE_S):
+        async with asyncio.timeout(QUIET_ROUND_S + GOODBYE_S):
+            if await _holds_own_pane(pipe, token):
+                return
             session = await windows.called_now(pipe, session)
             found = await pipe.run(command("show-options", "-qv", "-t", f"={session}:", FENCE))
             if found != [_fence(token)]:
                 log.warning("executor.panes_taken", by=" ".join(found))
                 await _take_panes(pipe, session, token)
     except TimeoutError:
-        raise TmuxError(f"tmux did not answer within {GOODBYE_S:.0f} s") from None
+        raise TmuxError(f"tmux did not answer within {QUIET_ROUND_S + GOODBYE_S:.0f} s") from None
 
 
 async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
@@ -231,6 +233,13 @@ async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
         ground=ground,
         providers=files.providers(paths.config_home(), record.home, record.project_dir),
     )
+
+
+async def _holds_own_pane(pipe: CommandPipe, token: str) -> bool:
+    """Whether the session of the pane that this process runs in is ours; asked together with the next round."""
+    pane = os.environ.get("TMUX_PANE", "")
+    look = command("display-message", "-p", "-t", pane, f"#{{{FENCE}}}")
+    return bool(pane) and await pipe.run(look, patience_s=QUIET_ROUND_S) == [_fence(token)]
 
 
 def _incarnations(pipe: CommandPipe) -> Callable[[Pane], Awaitable[Incarnation]]:
@@ -357,6 +366,7 @@ class Run:
     async def _renew(self) -> None:
         """Keep the lease; who loses it stops delivering at once."""
         while True:
+            begun = time.monotonic()
             try:
                 if not await self._holds_lease():
                     log.error("executor.replaced", reason="another executor holds the lease")
@@ -368,7 +378,7 @@ class Run:
                 log.warning("lease.failed", error=error.message)
                 await self._mend(error)
             self._journal.flush()
-            await asyncio.sleep(LEASE_MS / 5_000)
+            await asyncio.sleep(begun + LEASE_MS / 5_000 - time.monotonic())
 
     async def _holds_lease(self) -> bool:
         """Whether the lease is ours still, or again: it runs out while Redis is down."""
@@ -440,7 +450,7 @@ class Run:
         while True:
             await asyncio.sleep(MONITOR_ROUND_S)
             try:
-                pane = pane_id and await desk.pipe.pane(pane_id)
+                pane = pane_id and await desk.pipe.pane(pane_id, patience_s=QUIET_ROUND_S)
                 if pane and pane.agent == owner and (pane.dead or not processes.is_alive(pane.pid)):
                     cwd = str(desk.record.project_dir)
                     await windows.run_in(desk.pipe, pane_id, command, cwd=cwd, owner=owner)

@@ -30,6 +30,19 @@ async def test_callers_that_wait_share_a_batch(pipe: CommandPipe) -> None:
     assert pipe.batches <= 3
 
 
+async def test_who_has_patience_rides_with_the_next(pipe: CommandPipe) -> None:
+    patient = asyncio.create_task(pipe.run("display-message -p later", patience_s=60))
+    await asyncio.sleep(0)
+    assert pipe.batches == 0
+    assert await pipe.run("display-message -p now") == ["now"]
+    assert (await patient, pipe.batches) == (["later"], 1)
+    assert await pipe.run("display-message -p alone", patience_s=0.01) == ["alone"]
+    waits = asyncio.create_task(pipe.run("display-message -p never", patience_s=60))
+    await asyncio.sleep(0)
+    waits.cancel()
+    assert await pipe.run("display-message -p last") == ["last"]
+
+
 async def test_a_line_that_fails_takes_no_other_with_it(pipe: CommandPipe) -> None:
     lines = ["display-message -p a", "send-keys -t %999 x", "display-message -p b", "no-such-command", "bind-key {"]
     a, gone, b, unknown, broken = await asyncio.gather(*map(pipe.run, lines), return_exceptions=True)
