@@ -16,7 +16,7 @@ from taco import processes
 from taco.errors import UsageError
 from taco.hooks import AGENT_VERBS, settings_json
 from taco.models import MOTHER, Agent, AgentState, AgentStatus, Level, iso
-from taco.paths import write_private
+from taco.paths import make_private, write_private
 from taco.processes import Process
 from taco.provider import Provider
 from taco.tmux import windows
@@ -204,7 +204,7 @@ class Agents:
         if not provider.hooks:
             return ""
         spool = self._ground.spool(agent.name)
-        spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(spool)
         allowed = (*AGENT_VERBS, *(MOTHER_VERBS if agent.name == MOTHER else ()))
         content = settings_json(str(spool), allowed)
         if self._ground.yolo:
@@ -213,7 +213,7 @@ class Agents:
 
     def _private(self, kind: str, name: str, text: str) -> Path:
         directory = self._ground.directory / kind
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(directory)
         write_private(directory / name, text)
         return directory / name
 

@@ -204,7 +204,8 @@ def _sessions(home: Path) -> Iterator[Check]:
             with Wire(record.redis_url, record.name, timeout_s=2) as wire:
                 age = wire.heartbeat_age_s()
         except BrokerError as error:
-            yield bad(name, error.message, f"taco resume {record.name}, or look at {home / 'redis' / 'redis.log'}")
+            mend = f"taco resume {record.name}, or look at {home / 'redis' / 'redis.log'}"
+            yield bad(name, error.message, paths.no_room(home) or mend)
             continue
         if age is None or age > FRESH_S:
             silent = "was never up" if age is None else f"has been silent for {age:.0f} s"

@@ -14,6 +14,7 @@ from typing import Any
 
 from taco.config import Config, Layer, from_environment, merge
 from taco.errors import ConfigError, NotFoundError, TacoError
+from taco.paths import make_private
 from taco.provider import Provider, parse_provider
 
 _TRUSTED = "trusted.json"
@@ -159,7 +160,7 @@ def trust(home: Path, project: Path, *, trusted: bool = True) -> None:
     known = {*trusted_projects(home)}
     here = project.resolve()
     known = known | {here} if trusted else known - {here}
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(home)
     draft = home / f"{_TRUSTED}.{os.getpid()}.tmp"
     draft.write_text(json.dumps(sorted(map(str, known)), indent=2) + "\n", encoding="utf-8")
     draft.replace(home / _TRUSTED)

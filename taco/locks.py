@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from taco.errors import ConflictError
+from taco.paths import make_private
 
 WAIT_S = 15.0  # how long another call on the same session may take
 
@@ -32,7 +33,7 @@ def alone(home: Path, name: str) -> Iterator[None]:
 def if_free(home: Path, name: str) -> Iterator[bool]:
     """The same without waiting: False while another call is at work."""
     directory = home / "sessions"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(directory)
     handle = os.open(directory / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

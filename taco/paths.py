@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from taco.errors import NotFoundError, TacoError, UsageError
 
 SESSION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+LEAST_FREE_BYTES = 1_000_000
 TEAM = "team.json"  # beside session.json: who is in the team
 STARTING, RUNNING, STOPPING, STOPPED, RESUMING = "starting", "running", "stopping", "stopped", "resuming"
 
@@ -78,12 +80,12 @@ class SessionRecord:
         values = asdict(self) | {"session": self.name, "project_dir": str(self.project_dir)}
         values |= values.pop("more")
         del values["name"], values["home"]
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.directory)
         write_private(self.directory / "session.json", json.dumps(values, ensure_ascii=False, indent=2) + "\n")
 
     def save_agents(self) -> None:
         """Write `agents` alone: the executor does that, while others may write the rest."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.directory)
         write_private(self.directory / TEAM, json.dumps(self.agents, ensure_ascii=False, indent=2) + "\n")
 
     def changed(self, **values: Any) -> SessionRecord:
@@ -92,6 +94,22 @@ class SessionRecord:
 
 
 _STORED = {each.name for each in fields(SessionRecord)} - {"name", "home", "more"}
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory that only its owner may enter, and those above it that are missing likewise."""
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+
+
+def no_room(home: Path) -> str:
+    """That the disk of `home` is full, in words for people; "" while it has room. A private Redis stops without it."""
+    try:
+        free = shutil.disk_usage(home).free
+    except OSError:
+        return ""
+    return "" if free > LEAST_FREE_BYTES else f"the disk of {home} is full: make room; nothing that was queued is lost"
 
 
 def write_private(path: Path, text: str) -> None:

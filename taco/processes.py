@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -102,9 +104,12 @@ def is_alive(pid: int) -> bool:
 
 
 async def end(processes: Sequence[Process], *, grace_s: float) -> list[int]:
-    """Ask every process to end, wait up to `grace_s`, kill the rest; the pids that had to be killed."""
+    """Ask every process to end, wait up to `grace_s`, kill the rest; the pids that had to be killed.
+
+    A process that ignores that, as interactive shells do, is told that its terminal is gone.
+    """
     for process in processes:
-        _signal(process.terminate)
+        _signal(functools.partial(process.send_signal, signal.SIGHUP if _ignores_end(process) else signal.SIGTERM))
     deadline = asyncio.get_running_loop().time() + grace_s
     alive = [process for process in processes if _runs(process)]
     while alive and asyncio.get_running_loop().time() < deadline:
@@ -113,6 +118,16 @@ async def end(processes: Sequence[Process], *, grace_s: float) -> list[int]:
     for process in alive:
         _signal(process.kill)
     return [process.pid for process in alive]
+
+
+def _ignores_end(process: Process) -> bool:
+    """Whether a process ignores SIGTERM; False where the system does not tell."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    ignored = next((line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:")), "0")
+    return bool(int(ignored, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def _signal(send: Callable[[], None]) -> None:

@@ -30,6 +30,7 @@ import psutil
 
 from taco import redis_url
 from taco.errors import BrokerError, MissingProgramError
+from taco.paths import make_private
 
 OLDEST = (6, 2)
 START_S = 60.0  # an append-only file of some GB is read in that time
@@ -180,7 +181,7 @@ class _Place:
 
     def _open(self, path: Path) -> int:
         try:
-            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.data)
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise BrokerError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _PARTICIPLES = {"pause": "paused", "resume": "resumed", "restart": "restarted", "remove": "removed"}
 _AT_ONCE = ("pause", "resume")  # the caller waits until it is so: what is sent next counts on it
 _OBEYED_S = 5.0
+_OF_WINDOWS = re.compile(r"agents\[\d+\]\.window: ")
 
 
 @click.group(cls=Family, default="list")
@@ -186,7 +188,7 @@ def _checked(here: place.Place, agents: Sequence[Agent], name: str, values: Mapp
         for each in agents
         if each.window >= FIRST_AGENT_WINDOW
     ]
-    window = max([FIRST_AGENT_WINDOW - 1, *(each["window"] for each in team)]) + 1
+    window = max([FIRST_AGENT_WINDOW - 1, *(each.window for each in agents)]) + 1  # as the orchestrator counts
     given = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     team.append({"name": name, "window": window} | {key: value for key, value in given.items() if value})
     providers = files.providers(paths.config_home(), record.home, record.project_dir)
@@ -196,8 +198,9 @@ def _checked(here: place.Place, agents: Sequence[Agent], name: str, values: Mapp
         known = ", ".join(each.name for each in agents)
         raise SpecError([_as_option(each, len(team) - 1) for each in error.errors], hint=f"agents: {known}") from None
     for warning in spec.warnings:
-        say.warn(warning)
-    return spec.agents[-1]
+        if not _OF_WINDOWS.match(warning):  # those of the others stay: removed ones left gaps between them
+            say.warn(warning)
+    return replace(spec.agents[-1], window=window)
 
 
 def _as_option(error: str, member: int) -> str:

@@ -33,5 +33,7 @@ def doctor(as_json: bool) -> int:
     if as_json:
         say.data({"ok": not broken, "checks": [asdict(check) for check in checks]})
     else:
-        say.note(f"{broken} to mend" if broken else "nothing to mend")
+        doubtful = sum(check.verdict is Verdict.WARN for check in checks)
+        well = f"nothing is broken; {doubtful} to look at" if doubtful else "all is well"
+        say.note(f"{broken} to mend" if broken else well)
     return int(Exit.FAILED if broken else Exit.OK)

@@ -23,6 +23,7 @@ _CODES = {
     "cyan": "36",
 }
 GAP = "  "
+LEAST_CELL = 10  # columns that a wide cell keeps
 LONGEST_CELL = 20_000  # characters of what somebody wrote that a table looks at: twice what it ever shows
 
 
@@ -112,18 +113,26 @@ def columns() -> int:
 def table(
     heads: Sequence[str], rows: Iterable[Sequence[object]], *, styles: Mapping[int, Any] | None = None, right: str = ""
 ) -> None:
-    """Aligned columns under `heads`; the last column is cut to the terminal.
+    """Aligned columns under `heads`, cut to the terminal: the last column first, then the widest ones.
 
     `styles` maps a column to a style or to a function from its text to one; `right` names columns that hold numbers.
     """
     cells = [[clean(str(each)[:LONGEST_CELL]) for each in row] for row in rows]
     widths = [max(width(head), *(width(row[at]) for row in cells), 0) for at, head in enumerate(heads)]
     if len(heads) > 1:
-        widths[-1] = min(widths[-1], max(10, columns() - sum(widths[:-1]) - len(GAP) * (len(heads) - 1)))
+        _narrow(widths, columns() - len(GAP) * (len(heads) - 1))
     aligned_right = {at for at, head in enumerate(heads) if head in right.split()}
     print(paint(_row(heads, widths, aligned_right), "dim"))
     for row in cells:
         print(_row(row, widths, aligned_right, styles or {}))
+
+
+def _narrow(widths: list[int], room: int) -> None:
+    """Cut the last column, then the widest ones, until all fit into `room` columns, or none can give more."""
+    last = len(widths) - 1
+    widths[last] = min(widths[last], max(LEAST_CELL, room - sum(widths[:last])))
+    while sum(widths) > room and max(widths) > LEAST_CELL:
+        widths[widths.index(max(widths))] -= 1
 
 
 def _row(cells: Sequence[str], widths: Sequence[int], right: set[int], styles: Mapping[int, Any] | None = None) -> str:

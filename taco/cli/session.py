@@ -42,7 +42,7 @@ def stop(name: str | None, everything: bool, grace: float | None, as_json: bool)
         say.note(f"stopping {record.name}")
         killed = session.stop(record, grace_s=grace_s, say=_step)
         if killed:
-            say.note(f"{len(killed)} processes had to be killed")
+            say.note(f"{len(killed)} process{'es' if len(killed) > 1 else ''} had to be killed")
         if not as_json:
             say.out(f"{record.name} is stopped; go on with: taco resume {record.name}")
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -35,6 +36,7 @@ DOWN = "down"  # it should run, and its tmux session is gone
 SESSION_STYLES = {"running": "bold green", "starting": "blue", "stopped": "dim", "down": "bold red"}
 PROMPT_HEAD = 1_000  # characters that are looked at for the line of 100 that is shown
 _ENDED = ("planned", "done", "failed", "stopped")
+_NEEDS_YOU = ("waiting", "limited", "lost")  # states that matter more than that its work is done
 _HEALTH = {"ok": "green", "down": "red"}
 
 
@@ -51,7 +53,7 @@ def status(as_json: bool, session: str | None) -> None:
     if as_json:
         say.data(found)
     else:
-        _show(found, seen)
+        _show(found, seen, here.record.home)
     if found["status"] == DOWN:
         _note_down(here.record)
     elif trouble := _interrupted(here.record):
@@ -69,14 +71,15 @@ def look(here: place.Place) -> Snapshot:
         return Snapshot(error=error.message)
 
 
-def _show(found: Mapping[str, Any], seen: Snapshot) -> None:
+def _show(found: Mapping[str, Any], seen: Snapshot, home: Path) -> None:
     state = say.paint(found["status"], SESSION_STYLES.get(found["status"], ""))
     age = f"  started {say.ago(found['started_at'])} ago" if found["started_at"] else ""
     say.out(f"{say.paint(found['session'], 'bold')}  {state}{age}  {say.paint(found['project_dir'], 'dim')}")
     if found["prompt"]:
         say.out(say.paint(f"“{say.cut(say.clean(found['prompt'][:PROMPT_HEAD]), 100)}”", "dim"))
     if seen.error and found["status"] != paths.STOPPED:
-        say.warn(f"Redis is down; this is what the disk remembers ({say.clean(seen.error)})")
+        why = paths.no_room(home) or say.clean(seen.error)
+        say.warn(f"Redis is down; this is what the disk remembers ({why})")
     say.out()
     say.table(
         ["AGENT", "WIN", "STATE", "SINCE", "QUEUE", "NOTE", "ROLE"],
@@ -93,10 +96,12 @@ def _show(found: Mapping[str, Any], seen: Snapshot) -> None:
 
 
 def _agent_row(agent: Mapping[str, Any]) -> list[object]:
-    state = agent["status"] if agent["status"] in _ENDED else agent["state"]
+    state = agent["state"]
+    if agent["status"] in _ENDED and not (agent["hold"] or state.startswith(_NEEDS_YOU)):
+        state = agent["status"]
     if agent["paused"]:
         state = "paused"
-    note = agent["failed"] or agent["done"] or agent["hold"] or ""
+    note = agent["hold"] or agent["failed"] or agent["done"] or ""
     if agent["status"] == "planned" and agent["waiting_for"]:
         note = f"waits for {agent['waiting_for']}"
     depth = "?" if agent["queue_depth"] is None else agent["queue_depth"]

@@ -61,10 +61,10 @@ class EventLog:
         new = {key: event for event in events if (key := _key(event)) not in self._seen}
         if not new:
             return
-        last = next(reversed(self._seen.values())).ts if self._seen else ""
-        late = any(event.ts < last for event in new.values())
+        last = [next(reversed(self._seen.values()))] if self._seen else []
+        late = any(later.ts < event.ts for event, later in itertools.pairwise([*last, *new.values()]))
         self._seen |= new
-        if late:
+        if late:  # what was heard and what was read since come in no common order
             self._seen = dict(sorted(self._seen.items(), key=lambda item: item[1].ts))
         if len(self._seen) > KEPT * 1.2:
             self._seen = dict(list(self._seen.items())[-KEPT:])

@@ -6,8 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-from taco import processes
+from taco import paths, processes
 from taco.broker import Broker
+from taco.errors import BrokerError
 from taco.keys import FRESH_S
 from taco.models import Event, EventType
 from taco.monitor.source import Letters, Snapshot
@@ -38,7 +39,13 @@ class SessionSource:
         self._executor_pid = 0  # 0: unknown, or without a fresh sign of life
 
     async def snapshot(self) -> Snapshot:
-        """The session now, in as few round trips as the broker needs; raises BrokerError."""
+        """The session now, in as few round trips as the broker needs; raises BrokerError, which names a full disk."""
+        try:
+            return await self._read()
+        except BrokerError as error:
+            raise BrokerError(paths.no_room(self._record.home) or error.message) from None
+
+    async def _read(self) -> Snapshot:
         self._executor_pid = 0
         store = await self._broker()
         (fields, spec, agents, queues, counts), (services, asks, age, _) = await asyncio.gather(

@@ -149,9 +149,11 @@ def test_a_restarted_agent_keeps_its_window(crew: Session) -> None:
 
 
 def test_an_added_agent_joins_the_team(crew: Session) -> None:
-    crew.taco("agent", "add", "helper", "--role", "helps", "--wait-for", "left", "--notifies", "base")
+    told = crew.taco("agent", "add", "helper", "--role", "helps", "--wait-for", "left", "--notifies", "base")
     found = crew.wait_agent("helper", status="planned", waiting_for="left (planned)")
     assert found["window"] == max(each["window"] for each in crew.agents())
+    assert told.stdout == f"helper: will be started in window {found['window']}\n"
+    assert told.stderr == ""  # others that were removed have left gaps: nobody moves for that
     crew.taco("agent", "add", "temp", "--role", "stands in")
     crew.wait_agent("temp", state="idle")
     crew.send("temp", "!send base I am new")

@@ -299,7 +299,11 @@ def test_a_full_disk(fresh: House, small_disk: Path) -> None:
     lines = [error_of(done) for done in refused if done.returncode]
     assert lines
     assert any("disk" in line or "No space" in line for line in lines), lines
-    session.taco("status")
+    assert "is full: make room" in session.taco("status").stderr
+    wait_for(lambda: "is full: make room" in session.house.tmux.screen("tight:1"), 30, session.describe)
+    checks = {each["name"]: each for each in fresh.json("doctor", check=False)["checks"]}
+    assert checks["state"]["verdict"] == "bad"
+    assert "make room" in checks["session tight"]["mend"]
     error_of(fresh.taco("start", "x", "--provider", IDLER, "--session", "more", check=False))
     filler.unlink()
     wait_for(lambda: session.taco("queue", "show", kept[0], check=False).returncode == 0, 30, session.describe)

@@ -31,20 +31,34 @@ def newcomer(taco_home: Path, tmux_socket: str, short_tmp: Path, monkeypatch: py
     """A directory of their own, and a PATH with the programs TACO needs but no agent CLI."""
     tools = short_tmp / "bin"
     tools.mkdir()
-    for name in ("tmux", "sh", "bash", "env", "sleep", "python3", "redis-server", "uname", "cat", "git", "cmp", "date"):
+    for name in (
+        "tmux",
+        "sh",
+        "bash",
+        "env",
+        "sleep",
+        "python3",
+        "redis-server",
+        "uname",
+        "cat",
+        "git",
+        "cmp",
+        "date",
+        "mkdir",
+    ):
         if found := shutil.which(name):
             (tools / name).symlink_to(found)
     monkeypatch.setenv("PATH", str(tools))
     monkeypatch.setenv("TACO_DEMO_SPEED", "0.2")
-    project = short_tmp / "project"
-    project.mkdir()
-    yield project
+    monkeypatch.setenv("HOME", str(short_tmp / "home"))
+    (short_tmp / "home").mkdir()
+    yield short_tmp / "home"
     subprocess.run([str(ROOT / "bin" / "taco"), "stop", "--all"], check=False, capture_output=True, timeout=60)
 
 
 def run(line: str, cwd: Path) -> str:
     """One command of the tour; its output. AssertionError when it fails."""
-    words = re.sub(r"^(bin/)?taco\b", str(ROOT / "bin" / "taco"), line)
+    words = re.sub(r"(^|&& )(bin/)?taco\b", rf"\1{ROOT / 'bin' / 'taco'}", line)
     done = subprocess.run(["bash", "-c", words], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{line}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -95,7 +109,8 @@ def test_the_readmes_commands_do_what_it_says(newcomer: Path, tmux_socket: str) 
             wait_for(lambda: "prices" in run("taco inbox", newcomer), timeout_s=30, what="the question")
         else:
             run(line, newcomer)
-    assert [line.split()[1] for line in ran if line.startswith(("taco ", "bin/taco "))] == [
+    assert {"api", "web"} <= {path.name for path in (newcomer / "shop").iterdir()}
+    assert [line.split("taco ")[1].split()[0] for line in ran if re.search(r"(^|&& )(bin/)?taco ", line)] == [
         "start",
         "status",
         "log",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taco.cli import say
 from taco.cli.say import cut, table, width
 
 WORDS = st.text(st.sampled_from("ab 漢字é🌮\u0301"), max_size=30)
@@ -39,3 +40,16 @@ def test_a_prompt_of_a_megabyte_is_cut_as_well() -> None:
 def test_what_is_never_shown_is_never_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
     table(["SESSION", "PROMPT"], [["shop", "a" + "\n" * 30_000 + "late"]])
     assert capsys.readouterr().out.splitlines()[1] == "shop     a"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_table_is_no_wider_than_the_terminal(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(say, "columns", lambda: columns)
+    row = ["an_agent_with_a_name", 5, "waiting(permission)", "12m 30s", 3, "a reason " * 9, "a role " * 20]
+    say.table(["AGENT", "WIN", "STATE", "SINCE", "QUEUE", "NOTE", "ROLE"], [row], right="WIN QUEUE")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(say.width, lines)) <= columns
+    assert lines[1].split()[0].startswith("an_agent_")
+    assert ("waiting(permission)" in lines[1]) == (columns == 200)

@@ -5,7 +5,8 @@ import pytest
 from taco import redis_server
 from taco.broker import Broker
 from taco.cli.snapshot import public_url
-from taco.models import Command, Service
+from taco.models import AgentState, Command, Level, Service
+from taco.records import state_fields
 from tests.cli.conftest import Shop, taco
 from tests.support.tmux import KEEPER, Tmux
 
@@ -73,6 +74,29 @@ def test_people_see_it_aligned_and_without_colours_in_a_pipe(shop: Shop) -> None
     assert all(row[head.index("ROLE") :].startswith(("plans", "builds")) for row in rows)
     assert "1 pending" in done.out
     assert "http://localhost:3000" in done.out
+
+
+@pytest.mark.parametrize(
+    ("state", "hold", "shown", "note"),
+    [
+        (AgentState(Level.WAITING, "permission"), "", "waiting(permission)", "all of it"),
+        (AgentState(Level.EXITED, "0"), "exited (0)", "exited(0)", "exited (0)"),
+        (AgentState(Level.IDLE), "a draft stands in the composer", "idle", "a draft stands in the composer"),
+        (AgentState(Level.EXITED, "0"), "", "done", "all of it"),
+        (AgentState(Level.BUSY), "", "done", "all of it"),
+    ],
+)
+def test_what_needs_the_person_shows_though_the_work_is_done(
+    shop: Shop, state: AgentState, hold: str, shown: str, note: str
+) -> None:
+    async def work(broker: Broker) -> None:
+        await broker.report("api", failed=False, text="all of it", at="2026-01-01T00:00:01.000Z")
+        await broker.set_agent(3, {**state_fields(state), "hold": hold})
+
+    shop.do(work)
+    [row] = [line for line in taco("status").out.splitlines() if line.startswith("api")]
+    assert row.split()[2] == shown
+    assert note in row
 
 
 def test_colours_can_be_asked_for_and_refused(shop: Shop) -> None:

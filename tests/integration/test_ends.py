@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
 
+import psutil
+
+from taco import processes
 from taco.models import Level
 from tests.hostile import raw_provider
 from tests.support.delivery import Rig
 from tests.support.waiting import wait_for_async
 
 MANY = 40  # tmux 3.3a misses the end of about every twentieth process until another child of its own ends
+# Told to end, it waits for a file before it does.
+TAKES_ITS_TIME = """
+import pathlib, signal, sys, time
+saved = pathlib.Path(sys.argv[1])
+def end(*_):
+    saved.write_text("half")
+    while not saved.with_name("go").exists():
+        time.sleep(0.01)
+    saved.write_text("all")
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+saved.write_text("up")
+while True:
+    signal.pause()
+"""
 
 
 async def until_told(rig: Rig, state: str) -> None:
@@ -46,3 +65,21 @@ async def test_who_leaves_a_child_on_its_terminal_has_ended_all_the_same(rig: Ri
         assert rig.observer.state("be").level is Level.EXITED
     finally:
         os.kill(int(child.read_text()), signal.SIGKILL)
+
+
+async def test_who_ends_by_itself_gets_the_time_it_needs(rig: Rig) -> None:
+    saved, program = rig.directory / "saved", rig.directory / "program.py"
+    program.write_text(TAKES_ITS_TIME)
+    agent = await rig.start("be", [sys.executable, "-S", str(program), str(saved)], raw_provider("raw", ""))
+    await wait_for_async(lambda: saved.exists() and saved.read_text() == "up", what="the program")
+    ending = asyncio.create_task(processes.end([psutil.Process(agent.pid)], grace_s=60))
+    await wait_for_async(lambda: saved.read_text() == "half", what="the end to begin")
+    (rig.directory / "go").touch()
+    assert await ending == []
+    assert saved.read_text() == "all"
+
+
+async def test_an_interactive_shell_ends_at_once(rig: Rig) -> None:
+    agent = await rig.start("be", ["bash", "--norc", "-i"], raw_provider("raw", ""))
+    await wait_for_async(lambda: "$" in rig.tmux.screen(agent.pane) or "#" in rig.tmux.screen(agent.pane), what="bash")
+    assert await processes.end([psutil.Process(agent.pid)], grace_s=60) == []

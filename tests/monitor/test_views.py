@@ -110,6 +110,21 @@ def test_the_log_keeps_each_event_once_in_order_and_forgets() -> None:
     assert log.latest(1)[0].content == str(2 * KEPT - 1)
 
 
+def test_what_is_heard_late_is_put_in_its_place() -> None:
+    """After a drop the monitor hears of the end before it reads of the beginning."""
+    queued, typed, done = (
+        command(at, event, "c1", "a", "b", text)
+        for at, event, text in (
+            (3, EventType.COMMAND_QUEUED, "hello"),
+            (2, EventType.COMMAND_TYPED, ""),
+            (1, EventType.COMMAND_DELIVERED, "seen by hook"),
+        )
+    )
+    log = EventLog()
+    log.add([typed, done, queued, typed, done])
+    assert [event.type for event in log] == [queued.type, typed.type, done.type]
+
+
 def test_nothing_wrong_no_bars() -> None:
     assert alert_lines(Snapshot("s", started_at=stamp(1)), Trouble(), NOW, 4) == []
 

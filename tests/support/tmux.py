@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import processes
+from tests.support import needs, processes
 from tests.support.waiting import wait_for
 
 KEEPER = "keeper"  # a session that keeps a test's server alive
@@ -36,7 +36,7 @@ set-hook -g after-new-session 'split-window -d'
 
 def hostile_conf() -> str:
     """A person's tmux.conf with everything in it that could break a session of TACO."""
-    shell = shutil.which("fish")
+    shell = needs.require("fish") if needs.in_ci() else shutil.which("fish")
     return HOSTILE + (f"set -g default-shell {shell}\n" if shell else "")
 
 

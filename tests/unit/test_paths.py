@@ -67,3 +67,14 @@ def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert paths.home() == tmp_path / ".local/state/taco"
     monkeypatch.setenv("TACO_HOME", "~/t")
     assert paths.home() == tmp_path / "t"
+
+
+def test_directories_above_are_private_too(tmp_path: Path) -> None:
+    paths.make_private(tmp_path / "state" / "taco" / "sessions")
+    for each in ("state", "state/taco", "state/taco/sessions"):
+        assert (tmp_path / each).stat().st_mode & 0o777 == 0o700
+    paths.make_private(tmp_path / "state" / "taco")
+
+
+def test_a_disk_with_room_is_no_news(tmp_path: Path) -> None:
+    assert paths.no_room(tmp_path) == paths.no_room(tmp_path / "not there") == ""
