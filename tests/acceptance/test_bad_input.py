@@ -174,6 +174,17 @@ def test_without_tmux(fresh: House) -> None:
     assert fresh.json("ls") == []
 
 
+def test_with_an_old_tmux(fresh: House) -> None:
+    old = fresh.root / "bin" / "tmux"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho tmux 3.1c\n")
+    old.chmod(0o755)
+    path = f"{old.parent}:{os.environ['PATH']}"
+    line = error_of(fresh.taco("start", "x", "--provider", IDLER, check=False, PATH=path))
+    assert "tmux 3.1c is too old — install tmux 3.2 or newer" in line
+    assert fresh.json("ls") == []
+
+
 def test_without_a_usable_redis(fresh: House) -> None:
     for program in ("/bin/false", "/no/such/redis-server"):
         line = error_of(

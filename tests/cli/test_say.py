@@ -42,7 +42,7 @@ def test_what_is_never_shown_is_never_looked_at(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.splitlines()[1] == "shop     a"
 
 
-@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.parametrize("columns", [70, 80, 200])
 def test_a_table_is_no_wider_than_the_terminal(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

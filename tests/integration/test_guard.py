@@ -194,3 +194,25 @@ async def test_a_mark_that_could_mean_something_to_tmux_is_refused(stage: Stage,
 def test_the_first_match_is_counted_from_one() -> None:
     assert first_match(["a", "b", "b"], "^b$") == 2
     assert first_match(["a"], "^b$") == 0
+
+
+class ShortBuffers(CommandPipe):
+    """A tmux that takes less than it was given; notes how private the files were."""
+
+    modes: tuple[int, ...] = ()
+
+    async def run(self, line: str, *, patience_s: float = 0.0) -> list[str]:
+        if "load-buffer" in line:
+            file = Path(line.split("'")[5])
+            self.modes += (file.stat().st_mode & 0o777,)
+            file.write_bytes(file.read_bytes()[:-1])
+        return await super().run(line, patience_s=patience_s)
+
+
+async def test_a_buffer_that_tmux_cut_is_never_pasted(stage: Stage) -> None:
+    pipe = ShortBuffers(stage.tmux.socket)
+    with pytest.raises(TmuxError, match="did not take a buffer of 7 bytes"):
+        await Guard(pipe, stage.buffers).type_text(stage.target, "m1", "one\ntwo", NOTHING_SEEN, how="paste")
+    assert pipe.modes == (0o600,)
+    assert stage.left() == []
+    assert (stage.canvas.received().data, stage.option("@taco_typed")) == (b"", "")

@@ -190,9 +190,16 @@ def test_a_checkout_that_is_read_only_afterwards(ready: Checkout) -> None:
     assert (done.stdout, done.stderr) == (SAYS_VERSION, "")
 
 
-def test_a_changed_pyproject_and_an_interrupted_first_call_set_up_again(ready: Checkout) -> None:
+def test_a_changed_pyproject_sets_up_again(ready: Checkout) -> None:
     with (ready.root / "pyproject.toml").open("a") as file:
         file.write("\n# changed\n")
+    done = ready.call("--version")
+    needs_registry(done.stderr)
+    assert (done.stdout, "setting up" in done.stderr) == (SAYS_VERSION, True)
+    assert ready.call("--version").stderr == ""
+
+
+def test_an_interrupted_first_call_is_made_anew(ready: Checkout) -> None:
     for name in (".taco-root", ".taco-run"):
         (ready.venv / name).unlink()
     (ready.venv / ".taco-begun").touch()
