@@ -307,3 +307,44 @@ def test_pip_is_used_when_only_pip_knows_a_registry(tmp_path: Path) -> None:
     assert ask(tmp_path / "2", f"PIP_INDEX_URL=http://x; {words}", uv="") == "pip"
     assert ask(tmp_path / "3", f"PIP_INDEX_URL=http://x; UV_DEFAULT_INDEX=http://x; {words}", uv="") == "uv"
     assert ask(tmp_path / "4", words) == "pip"
+
+
+def test_debian_installs_a_program_and_starts_no_service(tmp_path: Path) -> None:
+    policy, calls = tmp_path / "policy-rc.d", tmp_path / "calls"
+    stubs = {
+        "apt-get": f'echo "$* $([ -x {policy} ] && {policy}; echo $?)" >>{calls}',
+        "update-rc.d": f'echo "update-rc.d $*" >>{calls}',
+        "id": "echo 0",
+        **{name: f'exec {require(name)} "$@"' for name in ("chmod", "rm", "env")},
+    }
+    words = f"POLICY={policy}; install_packages redis-server && install_packages tmux && echo installed"
+    assert "installed" in ask(tmp_path, words, **stubs).splitlines()
+    assert calls.read_text().splitlines() == [
+        "update -q 1",  # the status of a missing policy: nothing forbidden yet
+        "install -y -q --no-install-recommends redis-server 101",  # what Debian's tools take for "do not start it"
+        "update-rc.d redis-server disable",
+        "install -y -q --no-install-recommends tmux 101",
+    ]
+    assert not policy.exists()
+
+
+def test_a_policy_of_the_persons_own_stays(tmp_path: Path) -> None:
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("theirs")
+    words = f"POLICY={policy}; install_packages tmux && echo installed"
+    stubs = {"apt-get": "exit 0", "id": "echo 0", "env": f'exec {require("env")} "$@"'}
+    assert "installed" in ask(tmp_path, words, **stubs).splitlines()
+    assert policy.read_text() == "theirs"
+
+
+def test_uv_sets_up_where_it_is_installed(tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    subprocess.run([sys.executable, "-m", "venv", str(tools)], check=True, capture_output=True)
+    needs_registry(_run([str(tools / "bin" / "pip"), "install", "-q", "uv"]).stderr)
+    root = copy_checkout(tmp_path / "co")
+    script = f'exec {tools / "bin" / "uv"} "$@"'
+    environment = {"PATH": bare_path(tmp_path / "bin", scripts=NO_ADMINISTRATOR | {"uv": script})}
+    done = _run([str(root / "bin" / "taco"), "--version"], env=environment | {"UV_CACHE_DIR": str(tmp_path / "cache")})
+    assert (done.returncode, done.stdout) == (0, SAYS_VERSION), done.stderr
+    assert ", uv)" in done.stderr
+    assert "trying pip" not in done.stderr
