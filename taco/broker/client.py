@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any, Self
 
@@ -39,6 +39,16 @@ def _digest(name: str) -> str:
 
 def _translated(error: BaseException) -> BrokerError:
     return BrokerError(f"Redis: {error}" if str(error) else f"Redis: {type(error).__name__}")
+
+
+def _heed_cancel() -> None:
+    """Raise a cancellation that was swallowed while redis-py connected, or who is cancelled then listens for ever.
+
+    Before Python 3.12 `asyncio.wait_for` does that when what it waits for is there at the same moment.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class Client:
@@ -172,14 +182,22 @@ class Client:
         except ResponseError as error:
             return error
 
-    async def _listen(self, channel: str) -> AsyncIterator[str]:
-        """The messages of a channel; raises BrokerError when the connection drops."""
+    async def _listen(
+        self, channel: str, subscribed: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[str]:
+        """The messages of a channel; raises BrokerError when the connection drops.
+
+        `subscribed` is awaited once the server listens for us, before the first message: from there on none is missed.
+        """
         async with self._redis.pubsub() as pubsub:
             try:
                 await pubsub.subscribe(channel)
+                _heed_cancel()
                 async for message in pubsub.listen():
                     if message["type"] == "message":
                         yield message["data"]
+                    elif message["type"] == "subscribe" and subscribed is not None:
+                        await subscribed()
             except _FAILURES as error:
                 raise _translated(error) from None
         raise BrokerError("Redis: the subscription ended")

@@ -22,10 +22,11 @@ from taco.broker import Broker
 from taco.config import VARIABLES
 from taco.errors import BrokerError, ConflictError, Exit, TacoError, TemporaryError, TmuxError, TmuxGoneError
 from taco.executor import Doors, Executor
-from taco.models import AgentStatus, EventType, Incarnation, Level, Pane
+from taco.models import AgentStatus, Event, EventType, Incarnation, Level, Pane
 from taco.observe import Observer
 from taco.orchestrator import cleaning
 from taco.orchestrator.desk import Desk
+from taco.orchestrator.following import Follower
 from taco.orchestrator.journal import Journal
 from taco.orchestrator.outbox import Outboxes
 from taco.orchestrator.planning import Planning
@@ -48,6 +49,7 @@ GOODBYE_S = 3.0  # for each of the things to do before the end
 END_S = 4.5  # for all of them: `taco stop` kills after 5 s
 AGAIN_S, AGAIN_MOST_S = 0.5, 30.0
 LASTED_S = 5.0  # what went well for so long is tried again soon
+_HURRIED = ("agent.done", "agent.failed", "spec.", "ask.", EventType.AGENT_REQUESTED)  # the team waits for them
 
 
 def run(name: str) -> int:
@@ -55,6 +57,7 @@ def run(name: str) -> int:
     record = paths.session(paths.home(), name)
     journal = Journal(record.directory / "log.jsonl")
     journal.configure()
+    journal.show_again()
     try:
         return asyncio.run(_run(record, journal))
     finally:
@@ -269,6 +272,7 @@ class Run:
         self._planning = Planning(desk)
         self._team = Team(desk)
         self._outboxes = Outboxes(desk)
+        self._follower = Follower(desk.broker, journal, self._hurry)
         self._exit = Exit.OK
 
     async def run(self) -> int:
@@ -312,6 +316,7 @@ class Run:
         await _quietly(desk.executor.close(), "couriers")
         await _quietly(desk.pipe.close(), "tmux")
         await _quietly(desk.tell(EventType.EXECUTOR_STOPPED, "stopped"), "goodbye")
+        await _quietly(self._follower.catch_up(), "journal")
 
     async def _rounds(self) -> None:
         """Once a second, or when something happened, look at everything and do what is due."""
@@ -401,16 +406,13 @@ class Run:
         await self._desk.tell(EventType.REDIS_BACK, f"Redis answers again, after {away_s:.0f} s")
 
     async def _listen(self) -> None:
-        """Show every event; those that the team waits for bring the next round forward."""
-        hurried = ("agent.done", "agent.failed", "spec.", "ask.", EventType.AGENT_REQUESTED)
+        """Show and keep every event."""
+        await self._again("events", self._follower.follow)
 
-        async def once() -> None:
-            async for event in self._desk.broker.live():
-                self._journal.event(event)
-                if str(event.type).startswith(hurried):
-                    self._round.set()
-
-        await self._again("events", once)
+    def _hurry(self, event: Event) -> None:
+        """What the team waits for brings the next round forward."""
+        if str(event.type).startswith(_HURRIED):
+            self._round.set()
 
     async def _wake(self) -> None:
         async def once() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -12,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from taco import orchestrator, redis_server
+from taco import orchestrator, redis_server, session
 from taco.broker import Broker
+from taco.errors import BrokerError
 from taco.models import Event, EventType
 from taco.orchestrator.journal import Journal
 from taco.paths import SessionRecord
@@ -135,6 +138,87 @@ async def _again(broker: Broker, record: SessionRecord) -> bool:
 
 def _log(record: SessionRecord) -> str:
     return (record.directory / "log.jsonl").read_text()
+
+
+def _journaled(record: SessionRecord) -> list[dict[str, Any]]:
+    """The events of the log, without the executor's own words."""
+    return [entry for entry in map(json.loads, _log(record).splitlines()) if "id" in entry]
+
+
+async def _is_whole(broker: Broker, record: SessionRecord) -> bool:
+    """Whether the log holds exactly what the stream holds."""
+    return [each["id"] for each in _journaled(record)] == [each.id for each in await broker.events(count=10_000)]
+
+
+async def test_the_log_holds_the_start_and_the_end_of_session_and_executor(
+    record: SessionRecord, broker: Broker
+) -> None:
+    async with Running(record):
+        await heard(broker, EventType.EXECUTOR_STARTED)
+    assert await _is_whole(broker, record)
+    await session._put_stopped(record)  # `taco stop` tells it when the executor has ended
+    async with Running(record):
+        await wait_for_async(lambda: _count(broker, EventType.EXECUTOR_STARTED, 2))
+    assert await _is_whole(broker, record)
+    assert [each["type"] for each in _journaled(record)] == [
+        "session.started",
+        "executor.started",
+        "executor.stopped",
+        "session.stopped",
+        "executor.started",
+        "executor.stopped",
+    ]
+    assert "executor.stuck" not in _log(record)  # ended while it subscribed
+
+
+async def test_a_kill_of_redis_leaves_no_hole_in_the_log(record: SessionRecord, broker: Broker) -> None:
+    async with Running(record):
+        await heard(broker, EventType.EXECUTOR_STARTED)
+        for number in range(3):
+            await wait_for_async(lambda: _is_whole(broker, record), what=lambda: _log(record))
+            await broker.emit(Event(EventType.PERSON_MESSAGE, record.name, content=f"before {number}"))
+            server = redis_server.running(record.home)
+            assert server is not None
+            os.kill(server.pid, signal.SIGKILL)
+            await wait_for_async(lambda: _emitted(broker, record, f"at once {number}"))  # noqa: B023  waited for here
+        await wait_for_async(lambda: _is_whole(broker, record), what=lambda: _log(record))
+    assert await _is_whole(broker, record)
+    said = [each["content"] for each in _journaled(record)]
+    assert all(f"before {number}" in said and f"at once {number}" in said for number in range(3))
+
+
+async def _emitted(broker: Broker, record: SessionRecord, content: str) -> bool:
+    """Tell it as soon as Redis is back; False while it is not."""
+    try:
+        await asyncio.to_thread(redis_server.ensure, record.home)
+        await broker.emit(Event(EventType.PERSON_MESSAGE, record.name, content=content))
+    except BrokerError:
+        return False
+    return True
+
+
+async def test_what_hurries_the_rounds_does_so_when_it_is_caught_up_too(
+    record: SessionRecord, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestrator, "ROUND_S", 600.0)
+    monkeypatch.setattr(orchestrator, "QUIET_ROUND_S", 600.0)
+    rounds: list[int] = []
+    one_round = orchestrator.Run._one_round
+
+    async def counted(self: orchestrator.Run) -> None:
+        await one_round(self)
+        rounds.append(len(rounds))
+
+    monkeypatch.setattr(orchestrator.Run, "_one_round", counted)
+    async with Running(record):
+        await wait_for_async(lambda: _is_whole(broker, record))
+        await wait_for_async(lambda: rounds)
+        for number in range(2):
+            before = len(rounds)
+            await broker.emit(Event(EventType.AGENT_DONE, record.name, agent="api", content=str(number)))
+            if number:
+                await broker._run("CLIENT", "KILL", "TYPE", "pubsub")
+            await wait_for_async(lambda: len(rounds) > before, what=number)  # noqa: B023  waited for here
 
 
 async def test_an_event_that_is_none_is_passed_over(record: SessionRecord, broker: Broker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -65,6 +66,22 @@ def test_many_that_look_at_once_start_one(house: Lone) -> None:
     assert sum("started again" in each for each in said) == 1, said
     house.supervised()
     assert len(processes.of_runner(house.home, NAME, "executor")) == 1
+
+
+def test_its_window_shows_what_it_showed_before_a_kill(house: Lone) -> None:
+    text, line = house.send(), f"person → be: {house.send()} "
+    wait_for(house.all_read_once, 60, text)
+    wait_for(lambda: line in house.tmux.screen(house.pane), 60, lambda: house.tmux.screen(house.pane))
+    pid = house.pid()
+    assert kill(pid)
+    wait_for(lambda: house.pid() != pid)
+    house.supervised()
+    mark = f"delivers for {NAME} (pid {house.pid()})"
+    wait_for(lambda: mark in house.tmux.screen(house.pane), 60, lambda: house.tmux.screen(house.pane))
+    assert line in house.tmux.screen(house.pane)
+    lines = (house.record.directory / "log.jsonl").read_text().splitlines()
+    ids = [entry["id"] for entry in map(json.loads, lines) if "id" in entry]
+    assert len(set(ids)) == len(ids)
 
 
 def test_its_window_is_opened_again(house: Lone) -> None:

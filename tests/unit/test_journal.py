@@ -1,8 +1,9 @@
-"""The journal never waits for its screen, and says what it left out."""
+"""The journal never waits for its screen, says what it left out, and knows from its file how far it came."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import termios
@@ -13,7 +14,7 @@ from typing import TextIO
 import pytest
 
 from taco.models import Command, CommandState, Event, EventType, Evidence, Ledger, Outcome, Priority, When
-from taco.orchestrator.journal import Journal
+from taco.orchestrator.journal import BEGINNING, Journal, position
 from taco.orchestrator.terminal import MOST_LINES, Terminal
 from taco.records import command_event, finished_event, held_event, queued_event
 
@@ -108,3 +109,107 @@ def test_what_json_cannot_hold_or_comes_after_the_end_fails_nobody(tmp_path: Pat
     journal.close()
     journal.event(event)
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 1
+
+
+AT = "2026-01-01T00:00:00.000Z"
+
+
+def filled(path: Path, *ids: str, screen: TextIO | None = None) -> Journal:
+    """A journal with an event of each id, and after them a line of the executor's own."""
+    journal = Journal(path, screen or io.StringIO())
+    for each in ids:
+        journal.event(Event(EventType.AGENT_DONE, "s", id=each, ts=AT, agent="api", content=f"event {each}"))
+    journal._log("warning", "round.failed", {"error": "no tmux"})
+    return journal
+
+
+def shown_again(path: Path, count: int = 50) -> list[str]:
+    """The lines that a new journal shows of what the file holds."""
+    screen = io.StringIO()
+    journal = Journal(path, screen)
+    journal.show_again(count)
+    journal.close()
+    return screen.getvalue().splitlines()
+
+
+def test_ids_are_compared_as_numbers() -> None:
+    pairs = [position(each) for each in ("9-10", "10-9", "10-10")]
+    assert pairs == [(9, 10), (10, 9), (10, 10)]
+    junk: list[object] = ["", "x", "1", "1-", "-1", "1-2-3", "1-2\n", "²-1", f"{'9' * 5000}-1", None, 7]
+    assert [position(each) for each in junk] == [None] * len(junk)
+
+
+def test_the_last_id_is_that_of_the_last_event_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    assert Journal(path, io.StringIO()).last_id() == BEGINNING
+    assert filled(path, "9-0", "10-0", "10-1").last_id() == "10-1"
+    assert filled(path).last_id() == "10-1"
+    assert Journal(path, io.StringIO()).last_id() == "10-1"
+
+
+def test_only_the_end_of_a_long_file_is_read_and_only_whole_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.jsonl"
+    ids = [f"{number}-0" for number in range(1, 40)]
+    filled(path, *ids).close()
+    whole = path.read_bytes()
+    for block in (1, 7, 64, 100_000):  # lines begin at, before and behind the edges of blocks
+        monkeypatch.setattr("taco.orchestrator.journal._BLOCK", block)
+        path.write_bytes(whole)
+        words = [line.split()[3] for line in shown_again(path, 5)[:-1]]
+        assert words == ["event"] * 4, block
+        assert len(shown_again(path, 1_000)) == 40
+        path.write_bytes(whole + b'{"id":"99-0","ts":"2026')  # torn by a full disk
+        assert Journal(path, io.StringIO()).last_id() == "39-0"
+
+
+def test_after_a_torn_line_the_next_one_stands_alone(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"id":"1-0","ts":"2026')
+    filled(path, "2-0").close()
+    torn, event, _ = path.read_bytes().splitlines()
+    assert torn == b'{"id":"1-0","ts":"2026'
+    assert json.loads(event)["id"] == "2-0"
+    filled(path, "3-0").close()
+    assert len(path.read_bytes().splitlines()) == 5
+
+
+def test_a_log_that_has_begun_anew_goes_on_where_the_one_before_it_ended(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    filled(path, "1-0", "2-0").close()
+    path.rename(tmp_path / "log.old.jsonl")
+    assert Journal(path, io.StringIO()).last_id() == "2-0"
+    filled(path).close()  # the executor's own words only
+    assert Journal(path, io.StringIO()).last_id() == "2-0"
+    assert [line.split()[1] for line in shown_again(path)] == [
+        "agent.done",
+        "agent.done",
+        "round.failed",
+        "round.failed",
+    ]
+
+
+def test_a_new_executor_shows_the_last_lines_as_they_were(tmp_path: Path) -> None:
+    path, screen = tmp_path / "log.jsonl", io.StringIO()
+    filled(path, *(f"{number}-0" for number in range(1, 80)), screen=screen).close()
+    before, lines = path.read_bytes(), screen.getvalue().splitlines()
+    again = shown_again(path)
+    assert again[:-1] == lines[-50:-1]
+    assert again[-1].split(" ", 1)[1] == lines[-1].split(" ", 1)[1]
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_entry_is_not_shown_and_fails_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    filled(path, "1-0").close()
+    junk = [b"", b"x", b"[1]", b"7", b'{"id":7}', b'{"id":"x"}', b"\xff", b"[" * 100_000]
+    odd = (
+        b'{"id":"2-0","ts":7,"session":"s","type":"agent.done","agent":"","command":"","level":[],"content":7,"data":7}'
+    )
+    with path.open("ab") as file:
+        file.write(b"".join(line + b"\n" for line in [*junk, odd]))
+    shown = shown_again(path)
+    assert [line.split()[1] for line in shown[:2]] == ["agent.done", "round.failed"]
+    assert len(shown) <= 3
+    assert Journal(path, io.StringIO()).last_id() == "2-0"
