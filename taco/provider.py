@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from taco.errors import ConfigError
-from taco.models import Evidence
+from taco.models import Evidence, Spec
 
 PLACEHOLDERS = frozenset(
     {
@@ -185,3 +185,9 @@ def not_applied(provider: Provider, wanted: Mapping[str, str | None]) -> Sequenc
         for name, value in wanted.items()
         if value and not provider.understands(name)
     ]
+
+
+def replaced(spec: Spec, *, by: str) -> str:
+    """One warning on the agents whose provider a scripted session runs as its own, `by`; "" when there are none."""
+    others = [f"{agent.name} ({agent.provider})" for agent in spec.agents if agent.provider not in (None, by)]
+    return f"provider is not applied in a demo session: {by} runs {', '.join(others)}" if others else ""

@@ -20,19 +20,18 @@ from typing import Any, TypeVar
 from taco import files, locks, paths, processes, redis_server, trust
 from taco.agents import write_command
 from taco.broker import Broker
+from taco.checks import check_directory, check_name, usable_provider
 from taco.config import VARIABLES, Config
 from taco.errors import (
     BrokerError,
     ConflictError,
-    MissingProgramError,
     NotFoundError,
     TacoError,
-    UsageError,
 )
 from taco.keys import FRESH_S
 from taco.models import GONE_LEVELS, MOTHER, Agent, AgentState, AgentStatus, Event, EventType, Level, iso
 from taco.paths import SessionRecord
-from taco.provider import Provider
+from taco.provider import Provider, replaced
 from taco.records import agent_fields, agent_from, state_fields
 from taco.spec import parse_spec
 from taco.supervision import (
@@ -116,12 +115,6 @@ def open_session(request: StartRequest, say: Say, agrees: Agrees = lambda _: Fal
                 raise
 
 
-def check_name(name: str) -> None:
-    """Raises UsageError for what is no name of a session."""
-    if not paths.SESSION_NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is not a session name", hint="names are a-z, 0-9, - and _, up to 64 characters")
-
-
 def _config(home: Path, request: StartRequest) -> Config:
     flags = {
         "provider": request.provider or None,
@@ -139,12 +132,24 @@ def _checked(request: StartRequest, config: Config, home: Path, name: str, say: 
     provider = usable_provider(config.provider, home, request.project_dir, request.environ)
     say(f"agents: {provider.title or provider.name}" + (" (scripted)" if provider.scripted else ""))
     if request.spec:
-        spec = parse_spec(request.spec, max_agents=config.max_agents)
-        say(f"spec: {len(spec.agents)} agents" + "".join(f"\n  repaired: {each}" for each in spec.warnings))
-        for other in {agent.provider for agent in spec.agents if agent.provider}:
-            usable_provider(other, home, request.project_dir, request.environ)
+        _check_spec(request, config, home, provider, say)
     _check_free(home, name, TmuxServer(config.tmux_socket), say)
     return provider
+
+
+def _check_spec(request: StartRequest, config: Config, home: Path, provider: Provider, say: Say) -> None:
+    """Raises what is wrong with the given spec, as `taco spec check` does, or with the providers it needs.
+
+    A scripted session runs none of them: `say` hears whose is replaced.
+    """
+    known = files.providers(paths.config_home(), home, request.project_dir)
+    spec = parse_spec(request.spec, max_agents=config.max_agents, providers=known)
+    say(f"spec: {len(spec.agents)} agents" + "".join(f"\n  repaired: {each}" for each in spec.warnings))
+    if not provider.scripted:
+        for other in sorted({agent.provider for agent in spec.agents if agent.provider}):
+            usable_provider(other, home, request.project_dir, request.environ)
+    elif warning := replaced(spec, by=provider.name):
+        say(f"warning: {warning}")
 
 
 def _new_record(
@@ -169,24 +174,6 @@ def _new_record(
         max_agents=config.max_agents,
         more=more,
     )
-
-
-def check_directory(directory: Path) -> None:
-    """Raises UsageError for what cannot be a project."""
-    if not directory.is_dir():
-        raise UsageError(f"{directory} is not a directory", hint="make it, or name another with --dir")
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise UsageError(f"{directory} cannot be written", hint="mend its permissions, or name another with --dir")
-
-
-def usable_provider(name: str, home: Path, project: Path, environ: Mapping[str, str]) -> Provider:
-    """A provider whose program is there; raises NotFoundError, ConfigError or MissingProgramError."""
-    provider = files.provider(name, paths.config_home(), home, project)
-    program = provider.command[0]
-    if program != "taco" and shutil.which(program, path=environ.get("PATH")) is None:
-        hint = provider.install or f"install {program}, or choose another provider with --provider"
-        raise MissingProgramError(f"provider {name}: {program!r} is not installed", hint=hint)
-    return provider
 
 
 def _check_free(home: Path, name: str, server: TmuxServer, say: Say) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -68,19 +68,43 @@ def refusal(lines: bytes, text: str) -> str:
 
 def last_assistant_text(lines: bytes) -> str:
     """The text of the last assistant message, its blocks joined by line breaks; "" without one."""
+    last = ""
+    for text in _said_by_assistant(_records(lines)):
+        last = text
+    return last
+
+
+def answers(text: bytes) -> list[str]:
+    """What an assistant said, oldest first, in a transcript or in what Stop hooks were given; [] in any other text.
+
+    Of the hooks' JSON, one object on a line each or a single one over many lines, it is `last_assistant_message`.
+    """
+    if b'"last_assistant_message"' in text:
+        for lines in (text, text.replace(b"\n", b" ")):
+            said = [_text(record.get("last_assistant_message")) for record in _records(lines)]
+            if any(said):
+                return [each for each in said if each]
+    return list(_said_by_assistant(_records(text))) if b'"assistant"' in text else []
+
+
+def _said_by_assistant(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The text of each assistant message, its blocks joined by line breaks."""
     parts: list[str] = []
     message_id = None
-    for record in _records(lines):
+    for record in records:
         if record.get("type") != "assistant" or record.get("isSidechain"):
             continue
         message = _mapping(record.get("message"))
         text = _text(message.get("content"))
         if not text:
             continue
-        if message.get("id") != message_id:  # each block of one message is a line of its own
-            parts, message_id = [], message.get("id")
+        if parts and message.get("id") != message_id:  # each block of one message is a line of its own
+            yield "\n".join(parts)
+            parts = []
+        message_id = message.get("id")
         parts.append(text)
-    return "\n".join(parts)
+    if parts:
+        yield "\n".join(parts)
 
 
 def said_at(lines: bytes, beginning: str) -> float | None:
@@ -184,7 +208,7 @@ def _records(lines: bytes) -> Iterator[Mapping[str, Any]]:
     for line in lines.split(b"\n"):
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             yield record

@@ -8,19 +8,22 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from taco import files, paths
+from taco.calls import MAX_BODY
+from taco.checks import spec_text
 from taco.cli import place, say
 from taco.cli.body import read_body
 from taco.cli.caller import caller
 from taco.cli.options import Family, json_option, session_option
 from taco.errors import ConflictError, NotFoundError, SpecError, TacoError, UsageError
 from taco.models import Event, EventType, Spec, iso
+from taco.provider import replaced
 from taco.spec import draw, mark, parse_spec
 from taco.spec import schema as spec_schema
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 # The hash `spec`: its status is one of these; the orchestrator acts on them (orchestrator/planning.py).
 SUBMITTED, REVIEW, APPROVED, REJECTED, RUNNING = "submitted", "review", "approved", "rejected", "running"
+MOST_CHECKED = 64 * MAX_BODY  # bytes: the transcript of a long conversation is checked, too
 
 
 @click.group(cls=Family, default="show")
@@ -42,11 +46,11 @@ def spec() -> None:
 @json_option
 def check(file: str, max_agents: int | None, as_json: bool) -> None:
     """Check a spec without submitting it: every error with its path, and what would be repaired."""
-    found = _parse(_read(file), max_agents)
+    found = _parse(_read(file, most=MOST_CHECKED), max_agents)
     if as_json:
         say.data({"valid": True, "spec": found.as_dict(), "warnings": list(found.warnings)})
         return
-    _warn(found)
+    _warn(found.warnings)
     say.out(draw(found, width=min(say.columns(), 120)))
     say.note(f"{len(found.agents)} agents, no errors")
 
@@ -71,7 +75,7 @@ def show(as_json: bool, session: str | None) -> None:
     for error in _list(fields, "errors"):
         say.out(f"{say.paint('error', 'bold red')}  {say.clean(error)}")
     for warning in _list(fields, "warnings"):
-        say.out(f"{say.paint('repaired', 'yellow')}  {say.clean(warning)}")
+        say.out(f"{say.paint('warning', 'yellow')}  {say.clean(warning)}")
     if fields.get("json"):
         say.out(draw(parse_spec(fields["json"], max_agents=500), width=min(say.columns(), 120)))
     elif fields.get("text"):
@@ -90,12 +94,13 @@ def submit(file: str, as_json: bool, session: str | None) -> None:
     here = place.find(session, who)
     text = _read(file)
     found = _parse(text, here.record.max_agents, here)
-    _warn(found)
+    warnings = _warnings(found, here)
+    _warn(warnings)
     decided = (RUNNING, APPROVED, REVIEW) if who.is_agent else (RUNNING, APPROVED)
     _put(here, {"status": SUBMITTED, "text": text, "source": who.name}, unless=decided)
     names = [each.name for each in found.agents]
     if as_json:
-        say.data({"status": SUBMITTED, "agents": names, "warnings": list(found.warnings)})
+        say.data({"status": SUBMITTED, "agents": names, "warnings": warnings})
     else:
         say.out(f"submitted: {len(names)} agents ({', '.join(names)})")
 
@@ -165,8 +170,9 @@ def _parse(text: str, max_agents: int | None, here: place.Place | None = None) -
     return parse_spec(text, max_agents=limit, providers=known)
 
 
-def _read(file: str) -> str:
-    return read_body([], file, what="spec", instead="a spec is JSON: taco spec schema")
+def _read(file: str, *, most: int = MAX_BODY) -> str:
+    """The text of a file that a spec is to be read from, at most so many bytes; of a transcript Mother's answer."""
+    return spec_text(read_body([], file, what="spec", instead="a spec is JSON: taco spec schema", most=most))
 
 
 def _fields(here: place.Place) -> Mapping[str, str]:
@@ -213,8 +219,14 @@ def _told(status: str, talk: str, *, as_json: bool) -> None:
         say.out(talk)
 
 
-def _warn(found: Spec) -> None:
-    for warning in found.warnings:
+def _warnings(found: Spec, here: place.Place) -> list[str]:
+    """What was repaired of a spec, and what this session will not apply of it."""
+    more = replaced(found, by=here.record.provider) if here.record.more.get("scripted") else ""
+    return [*found.warnings, *filter(None, [more])]
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
         say.warn(say.clean(warning))
 
 

@@ -65,7 +65,8 @@ def _step(text: str) -> None:
 
 
 def _request(prompt: str | None, edit: bool, options: dict[str, object]) -> StartRequest:
-    from taco.session import StartRequest, check_directory, check_name
+    from taco.checks import check_directory, check_name
+    from taco.session import StartRequest
     from taco.tmux.server import socket_here
 
     name, project = str(options.get("session") or ""), Path(str(options["directory"])).expanduser().resolve()
@@ -144,10 +145,12 @@ def _asked() -> str:
 
 def _spec(option: object) -> str:
     """The text of `--spec`; raises NotFoundError for a file that cannot be read, UsageError for what is no text."""
+    from taco.checks import spec_text
+
     if not option:
         return ""
     if option == "-":
-        return read_body(["-"], what="spec", instead=A_SPEC)
+        return spec_text(read_body(["-"], what="spec", instead=A_SPEC))
     path = Path(str(option)).expanduser()
     try:
         with path.open("rb") as file:
@@ -156,7 +159,7 @@ def _spec(option: object) -> str:
         raise NotFoundError(
             f"{path}: {error.strerror}", hint="name a file that holds a spec: taco spec check FILE"
         ) from None
-    return checked(raw, what=f"spec {path}", instead=A_SPEC)
+    return spec_text(checked(raw, what=f"spec {path}", instead=A_SPEC))
 
 
 def _default_provider(project: Path) -> str:

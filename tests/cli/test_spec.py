@@ -145,3 +145,52 @@ def test_an_edit_that_changes_nothing_submits_nothing(shop: Shop, editor: str, c
 
 def test_the_schema_is_json() -> None:
     assert taco("spec", "schema").json["type"] == "object"
+
+
+def marked(*names: str) -> str:
+    """What Mother says when she proposes these agents."""
+    team = {"agents": [{"name": name, "role": "works"} for name in names]}
+    return f"Here it is:\nAGENT_SPEC_JSON_START\n```json\n{json.dumps(team)}\n```\nAGENT_SPEC_JSON_END\n"
+
+
+def said(text: str, kind: str = "assistant") -> str:
+    """A line of a transcript."""
+    message = {"id": text[:20], "role": kind, "content": [{"type": "text", "text": text}]}
+    return json.dumps({"type": kind, "message": message}) + "\n"
+
+
+def checked(text: str) -> list[str]:
+    """The names of the agents in the spec that `taco spec check` finds."""
+    done = taco("spec", "check", "-", "--json", input=text)
+    assert done.code == 0, done.err
+    return [each["name"] for each in done.json["spec"]["agents"]]
+
+
+def test_the_last_spec_of_a_transcript_is_checked(taco_home: Path) -> None:
+    talk = (
+        said(f"plan it, like {marked('asked')}", "user") + said(marked("old")) + said(f"Better. {marked('api', 'web')}")
+    )
+    assert checked(talk + said("The spec is submitted.") + said(marked("quoted"), "user")) == ["api", "web"]
+    assert checked(talk + said("long " * 300_000)) == ["api", "web"]  # more than a spec may have
+
+
+def test_the_answer_in_what_a_stop_hook_was_given_is_checked(taco_home: Path) -> None:
+    stop = {"hook_event_name": "Stop", "session_id": "x", "last_assistant_message": marked("api")}
+    assert checked(json.dumps(stop)) == checked(json.dumps(stop, indent=2)) == ["api"]
+
+
+def test_a_transcript_without_a_spec_says_so(taco_home: Path) -> None:
+    done = taco("spec", "check", "-", input=said(marked("asked"), "user") + said("I could not decide."))
+    assert (done.code, done.err.count("error:")) == (2, 1)
+    assert "there is nothing between AGENT_SPEC_JSON_START and AGENT_SPEC_JSON_END" in done.err
+
+
+def test_a_demo_session_tells_whose_provider_it_replaces(shop: Shop) -> None:
+    shop.record.changed(more={"scripted": True}).save()
+    team = {"agents": [{"name": "api", "role": "x", "provider": "claude"}, {"name": "web", "role": "y"}]}
+    team["agents"].append({"name": "sh", "role": "z", "provider": "shell"})
+    done = taco("spec", "submit", "-", input=json.dumps(team))
+    said = "provider is not applied in a demo session: demo runs api (claude), sh (shell)"
+    assert (done.code, done.err) == (0, f"warning: {said}\n")
+    put(shop, status="review")
+    assert taco("spec", "submit", "-", "--json", input=json.dumps(team)).json["warnings"] == [said]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -84,3 +85,16 @@ def test_a_missing_editor_is_named_with_what_to_do(project: Path, taco_home: Pat
     line = refused(taco("start", "--edit", "--provider", "demo", "-d", cwd=project, env=env), taco_home, 1)
     assert "no-such-editor" in line
     assert "set EDITOR" in line
+
+
+def test_a_spec_is_refused_with_the_errors_of_spec_check(project: Path, taco_home: Path) -> None:
+    team = [{"name": "a", "role": "x"}] + [{"name": name, "role": "x", "provider": "gtp"} for name in ("b", "c")]
+    (project / "team.json").write_text(json.dumps({"agents": team}))
+    done = taco("start", "--spec", "team.json", "--provider", "demo", "-d", cwd=project)
+    errors = [line for line in done.err.splitlines() if line.startswith("error:")]
+    assert (done.code, len(errors)) == (2, 2)
+    assert "agents[1].provider: 'gtp' is no provider" in errors[0]
+    assert "agents[2].provider: 'gtp' is no provider" in errors[1]
+    check = taco("spec", "check", "team.json", cwd=project)
+    assert [line for line in check.err.splitlines() if line.startswith("error:")] == errors
+    assert not list((taco_home / "sessions").glob("*/session.json"))

@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "paths",
     ),
     ("tmux", "broker", "wire", "line", "redis_server", "spool", "files", "trust", "locks", "processes", "testing"),
-    ("executor", "agents", "observe", "inbox", "services", "doctor", "supervision"),
+    ("executor", "agents", "observe", "inbox", "services", "doctor", "supervision", "checks"),
     ("session", "orchestrator"),
     ("monitor", "demo"),
     ("cli", "__main__"),

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from taco.transcript import LeftOver, Tokens, contains, last_assistant_text, left_over, refusal, transcript_path
+from taco.transcript import (
+    LeftOver,
+    Tokens,
+    answers,
+    contains,
+    last_assistant_text,
+    left_over,
+    refusal,
+    transcript_path,
+)
 from tests.support.paths import ROOT
 
 
@@ -80,6 +89,22 @@ def test_blocks_of_one_answer_are_joined() -> None:
 
     said = b"\n".join([line("a", "old"), line("b", "one"), line("b", "two")])
     assert last_assistant_text(said) == "one\ntwo"
+
+
+def test_every_answer_of_a_transcript_or_of_hooks() -> None:
+    assert answers(lines("typed"))[-1] == last_assistant_text(lines("typed"))
+    stop = {"hook_event_name": "Stop", "last_assistant_message": "one\ntwo"}
+    assert answers(json.dumps(stop).encode()) == ["one\ntwo"]
+    assert answers(json.dumps(stop, indent=2).encode()) == ["one\ntwo"]
+    again = json.dumps({**stop, "last_assistant_message": "three"})
+    assert answers(f"{json.dumps(stop)}\n{again}\n".encode()) == ["one\ntwo", "three"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"agents": [{"name": "assistant"}]}', 'the "assistant" said', '"assistant"' + "[" * 99_999]
+)
+def test_a_text_that_is_no_conversation_has_no_answers(text: str) -> None:
+    assert answers(text.encode()) == []
 
 
 def test_path() -> None:
