@@ -21,7 +21,7 @@ def invalid_values(errors: Sequence[str], *, tries_left: int) -> dict[str, str]:
 
 
 def coordinate_values(agents: Sequence[Agent], *, project_dir: str, prompt: str) -> dict[str, str]:
-    """For `coordinate.md`."""
+    """For `coordinate.md`, and for `given.md` with the agents as they are planned."""
     return {"project_dir": project_dir, "prompt": prompt.strip(), "team": team_lines(agents)}
 
 

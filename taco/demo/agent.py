@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from taco.demo import mother, work
-from taco.demo.brief import Directive, directives, is_brief, read_brief, read_message, shorten
+from taco.demo.brief import Directive, brief_file, directives, is_brief, read_brief, read_message, shorten
 from taco.demo.calls import Call
 from taco.demo.composer import Composer, Rows
 from taco.demo.keys import Decoder, Key
@@ -264,11 +264,10 @@ class DemoAgent:
             self._script.close()
         self._script = self._step = None
 
-    def _go_on(self, brief_file: str) -> None:
+    def _go_on(self, path: str) -> None:
         """Take up the work of an earlier run, where that is known."""
-        try:
-            text = Path(brief_file).read_text(encoding="utf-8")
-        except (OSError, ValueError):
+        text = _contents(path)
+        if not text:
             return
         if self._options.mother:
             self._script = mother.go_on(self, text)
@@ -278,7 +277,8 @@ class DemoAgent:
     def _task(self, text: str) -> Steps:
         """The script of the work this agent is here for."""
         body = read_message(text).body
-        return mother.plan(self, body) if self._options.mother else work.begin(self, read_brief(body, self.name))
+        body = _contents(brief_file(body)) or body
+        return mother.begin(self, body) if self._options.mother else work.begin(self, read_brief(body, self.name))
 
     def _turn(self, text: str) -> Steps:
         """The script that answers any other submission."""
@@ -335,6 +335,14 @@ class DemoAgent:
         # One write of a whole line in append mode: agents may share the file.
         with Path(self._options.log).open("ab", buffering=0) as log:
             log.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+
+def _contents(path: str) -> str:
+    """The text of a file; "" for none that can be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8") if path else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def _seconds(text: str) -> float:

@@ -10,6 +10,7 @@ MESSAGE = re.compile(r"\[(?P<sender>[^\[\]→]+?) → (?P<recipient>[^\[\]→]+?
 _DIRECTIVE = re.compile(r"^!(?P<name>[a-z]+)(?: +(?P<rest>.*))?$", re.MULTILINE)
 _CHECKER = re.compile(r"valid|test|review|check|verif|(?:^|_)qa(?:_|$)", re.IGNORECASE)
 _CHECKING = re.compile(r"(?:\w+ ){0,1}(?:valid|test|review|check|verif)", re.IGNORECASE)
+_IN_A_FILE = re.compile(r"Read your brief in (?P<path>/.+) first\.")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -56,6 +57,12 @@ def is_brief(text: str) -> bool:
     """Whether a text typed into the composer is a task from TACO, and not a person's remark."""
     agent = "taco done" in text and "Waiting for you:" in text
     return agent or ("AGENT_SPEC_JSON_START" in text and "<request>" in text)
+
+
+def brief_file(text: str) -> str:
+    """Where the brief lies when the first prompt only says that (it is longer than an argument may be); else ""."""
+    found = _IN_A_FILE.fullmatch(text.strip())
+    return found["path"] if found else ""
 
 
 def read_brief(text: str, name: str) -> Brief:

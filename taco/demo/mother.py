@@ -25,6 +25,13 @@ _PARTS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+# how a text of TACO begins (prompts/coordinate.md, prompts/given.md) -> her answer
+_ANSWERS = (
+    ("your spec is accepted", "The spec is accepted. I watch the team, and sum up when everybody has reported."),
+    ("the person has given the plan", "You gave the plan: it waits for your approval. I coordinate once it runs."),
+)
+
+
 def design(request: str) -> dict[str, Any]:
     """A spec for a request: up to four builders by keyword, and one who checks their work."""
     words = request.lower()
@@ -50,7 +57,7 @@ def spec_text(spec: dict[str, Any]) -> str:
 
 
 def plan(act: Actions, prompt: str) -> Steps:
-    """The first turn: think, show the spec, submit it."""
+    """Think, show the spec, submit it."""
     act.say("I read the request and look which parts it has.")
     yield act.pause(1.0)
     spec = design(request_of(prompt))
@@ -64,12 +71,28 @@ def plan(act: Actions, prompt: str) -> Steps:
         act.say("The spec is submitted.")
 
 
+def begin(act: Actions, prompt: str) -> Steps:
+    """The first turn: the plan; where there is one already she says that she coordinates, and no more."""
+    told = _told(prompt)
+    if told:
+        yield act.pause(0.3)
+        act.say(told)
+    else:
+        yield from plan(act, prompt)
+
+
+def _told(text: str) -> str:
+    """What Mother says to TACO's own text on a plan that there is; "" to every other text."""
+    words = text.lstrip().lower()
+    return next((said for sign, said in _ANSWERS if words.startswith(sign)), "")
+
+
 def hear(act: Actions, message: Message) -> Steps:
     """A message to Mother: acknowledged on the screen only, so that no two agents talk for ever."""
     yield act.pause(0.3)
     words = message.body.lower()
-    if "your spec is accepted" in words:
-        act.say("The spec is accepted. I watch the team, and sum up when everybody has reported.")
+    if told := _told(message.body):
+        act.say(told)
     elif "your spec cannot be used" in words:
         act.say("The spec was not accepted. I am scripted and cannot correct it: a person has to.")
     else:
@@ -89,9 +112,9 @@ def summarise(act: Actions) -> Steps:
 
 
 def go_on(act: Actions, prompt: str) -> Steps:
-    """The first turn of a resumed run: the plan, unless there is a team already."""
+    """The first turn of a resumed run: that of any run, unless there is a team already."""
     team = (yield from session(act)).others()
     if not team:
-        yield from plan(act, prompt)
+        yield from begin(act, prompt)
     else:
         act.say(f"My team is there: {listed([agent['name'] for agent in team])}. I watch it.")

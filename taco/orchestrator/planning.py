@@ -10,12 +10,14 @@ from taco.errors import SpecError, TacoError
 from taco.message import squash
 from taco.models import MOTHER, PERSON, Agent, AgentStatus, EventType, Spec, from_iso, iso
 from taco.orchestrator.desk import Desk
+from taco.provider import replaced
 from taco.schedule import summaries_for
 from taco.spec import find_spec, mark, parse_spec
 
 # The hash `spec`: status is one of these; text is what was proposed, json what is valid of it.
 WAITING, SUBMITTED, INVALID, REVIEW = "waiting", "submitted", "invalid", "review"
 APPROVED, REJECTED, RUNNING = "approved", "rejected", "running"
+GIVEN = "--spec"  # the source of a plan that the session was started with
 
 
 class Planning:
@@ -101,13 +103,15 @@ class Planning:
             await self._send_back(fields, text, source, error)
             return
         review = self._needs_review(fields, mark(spec))
+        scripted = desk.record.more.get("scripted")
+        not_applied = replaced(spec, by=desk.record.provider) if scripted else ""
         taken = await desk.broker.put_spec(
             {
                 "status": REVIEW if review else APPROVED,
                 "text": text,
                 "json": json.dumps(spec.as_dict(), ensure_ascii=False),
                 "mark": mark(spec),
-                "warnings": json.dumps(spec.warnings, ensure_ascii=False),
+                "warnings": json.dumps([*spec.warnings, *filter(None, [not_applied])], ensure_ascii=False),
                 "errors": "",
                 "source": source,
                 "at": iso(desk.now()),
@@ -143,10 +147,11 @@ class Planning:
         )
 
     async def _reject(self, fields: dict[str, str]) -> None:
-        """The person said no: Mother hears why, and proposes again."""
+        """The person said no: Mother hears why, and proposes again; how, if she was not asked to plan before."""
         reason = fields.get("reason") or "no reason was given"
         if self._desk.mother is not None:
-            text = f"The person rejects this plan: {reason}\nPropose another spec, in the same form."
+            how = f"\n{mother_prompt(self._desk)}" if _is_persons(fields) else "Propose another spec, in the same form."
+            text = f"The person rejects this plan: {reason}\n{how}"
             await self._desk.message(MOTHER, text, sender=PERSON, key=f"rejected/{fields.get('at', '')}/{reason}")
         await self._desk.broker.put_spec({"told": "1"})
 
@@ -174,10 +179,14 @@ class Planning:
             await self._send_back(fields, fields.get("text", ""), fields.get("source", ""), error)
             return
         known = {agent.name for agent in await desk.broker.agents()}
-        for planned in planned_agents(desk, spec):
-            if planned.name not in known:
-                await desk.broker.put_agent(planned)
-                await desk.tell(EventType.AGENT_PLANNED, planned.role, agent=planned.name)
+        for wanted, planned in zip(spec.agents, planned_agents(desk, spec), strict=True):
+            if planned.name in known:
+                continue
+            await desk.broker.put_agent(planned)
+            await desk.tell(EventType.AGENT_PLANNED, planned.role, agent=planned.name)
+            if wanted.provider not in (None, planned.provider):
+                warning = f"provider {wanted.provider!r} is not applied: this demo session runs {planned.provider}"
+                await desk.tell(EventType.AGENT_STATE, warning, agent=planned.name, level="warning")
         desk.team = await desk.broker.agents()
         await self._coordinate()
         await desk.broker.put_spec({"status": RUNNING})
@@ -192,6 +201,11 @@ class Planning:
 def _seen(fields: dict[str, str]) -> dict[str, str]:
     """What must not have changed of a spec that is being judged."""
     return {key: fields.get(key, "") for key in ("status", "text")}
+
+
+def _is_persons(fields: dict[str, str]) -> bool:
+    """Whether the plan came from the person, and not from Mother."""
+    return fields.get("source") in (GIVEN, PERSON)
 
 
 def planned_agents(desk: Desk, spec: Spec) -> list[Agent]:
@@ -226,17 +240,35 @@ def mother_prompt(desk: Desk) -> str:
     return files.prompt("mother", values)
 
 
+def given_prompt(desk: Desk, spec: Spec) -> str:
+    """What Mother is launched with while a plan that the person gave waits for the person's approval."""
+    record = desk.record
+    values = brief.coordinate_values(
+        planned_agents(desk, spec), project_dir=str(record.project_dir), prompt=record.prompt
+    )
+    return files.prompt("given", values)
+
+
 def coordinate_prompt(desk: Desk) -> str:
     """What Mother is told when her team stands."""
     values = brief.coordinate_values(desk.team, project_dir=str(desk.record.project_dir), prompt=desk.record.prompt)
     return files.prompt("coordinate", values)
 
 
-def brief_for(desk: Desk, agent: Agent) -> str:
+async def _mothers_brief(desk: Desk) -> str:
+    """What Mother is launched with: to coordinate her team, to wait with the person's own plan, or to plan."""
+    if any(each.name != MOTHER for each in desk.team):
+        return coordinate_prompt(desk)
+    fields = await desk.broker.spec_fields()
+    if _is_persons(fields) and fields.get("status") in (REVIEW, APPROVED):
+        return given_prompt(desk, parse_spec(fields.get("json", ""), max_agents=desk.record.max_agents))
+    return mother_prompt(desk)
+
+
+async def brief_for(desk: Desk, agent: Agent) -> str:
     """What an agent is launched with; Mother's depends on whether there is a spec already. Raises TacoError."""
     if agent.name == MOTHER:
-        has_team = any(each.name != MOTHER for each in desk.team)
-        return coordinate_prompt(desk) if has_team else mother_prompt(desk)
+        return await _mothers_brief(desk)
     from_others = summaries_for(agent, desk.team)
     shown = replace(agent, workspace=str(desk.ground.workspace(agent)))
     team = [shown if each.name == agent.name else each for each in desk.team]

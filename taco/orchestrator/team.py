@@ -199,7 +199,7 @@ class Team:
         for warning in not_applied(provider, {"model": agent.model or None}):
             if self._warn_once(agent.name, warning):
                 await desk.tell(EventType.AGENT_STATE, warning, agent=agent.name, level="warning")
-        text = brief_for(desk, agent) if provider.first_prompt != "none" else ""
+        text = await brief_for(desk, agent) if provider.first_prompt != "none" else ""
         launched, runs = await desk.agents.find(agent, ended=self._ended)
         if not runs:
             if resume:

@@ -85,6 +85,29 @@ def test_review_stops_at_the_plan_until_the_person_approves(house: House) -> Non
     session.stop("--grace", "1")
 
 
+def test_a_given_plan_waits_for_approval_and_mother_only_coordinates(house: House) -> None:
+    words = ("--provider", "demo", "--review", "--spec", str(house.spec("given", "cook")))
+    session = house.start("given", *words, TACO_DEMO_LOG=str(house.root / "l" / "given-{agent}.jsonl"))
+    assert planned(session, status="review")["source"] == "--spec"
+    assert session.received("mother", text="<request>").startswith("The person has given the plan.")
+    session.shows(0, "it waits for your approval")
+    session.taco("spec", "approve")
+    assert "- cook (window 3)" in session.received("mother", text="From now on you coordinate.")
+    session.shows(0, "The spec is accepted.")
+    assert not any("plan the team" in each for each in session.submitted("mother"))
+    session.stop("--grace", "1")
+
+
+def test_a_given_plan_that_is_rejected_is_mothers_to_make(house: House) -> None:
+    spec = house.spec("poor", "cook")
+    session = house.start("poor", "--provider", "demo", "--review", "--spec", str(spec))
+    planned(session, status="review")
+    session.taco("spec", "reject", "nobody tests")
+    assert "Your task now is to plan the team" in session.received("mother", text="nobody tests")
+    assert len(planned(session, status="review", source="mother")["spec"]["agents"]) == 4
+    session.stop("--grace", "1")
+
+
 def test_a_plan_that_the_person_edited_is_what_runs(house: House) -> None:
     session = house.start("edited", "--provider", "demo", "--review")
     planned(session, status="review")

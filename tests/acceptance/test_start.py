@@ -166,6 +166,22 @@ def claude(house: House, script: str) -> str:
     return f"{program.parent}:{os.environ['PATH']}"
 
 
+def test_the_demo_runs_whatever_provider_a_spec_names(house: House, session: Session) -> None:
+    team = [{"name": "api", "provider": "claude"}, {"name": "sh", "provider": "shell"}, {"name": "web"}]
+    words = ("start", "x", "-d", "--session", "shown", "--spec", str(house.spec("shown", *team)))
+    done = house.taco(*words, PATH="/usr/bin:/bin")  # no agent CLI is there, so that it is the demo
+    told = "provider is not applied in a demo session: demo runs api (claude), sh (shell)"
+    assert [line for line in done.stderr.splitlines() if "warning" in line] == [f"· warning: {told}"]
+    shown = Session(house, "shown", house.root / "l" / "{agent}.jsonl")
+    shown.wait(lambda found: len(found) == 4 and all(each["done"] for each in found[1:]), what="everybody done")
+    assert {each["provider"] for each in shown.agents()} == {"demo"}
+    assert shown.json("spec", "show")["warnings"] == [told]
+    shown.shows(0, "The spec is accepted.")
+    assert "spec submit" not in shown.screen(0)
+    assert len([each for each in shown.events("agent.state") if "is not applied" in each["content"]]) == 2
+    end(house, "shown")
+
+
 def test_trust_is_noted_where_the_agent_cli_looks(house: House, session: Session) -> None:
     options = ("--provider", "claude", "--trust", "-d", "--session", "trusting")
     house.taco("start", "trust me", *options, PATH=claude(house, "exec taco demo-agent --idle"))

@@ -14,6 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from taco import files
+from taco.brief import coordinate_values
+from taco.models import Agent
 from taco.provider import parse_provider
 from taco.screen import Reading, read_screen
 from taco.spec import parse_spec
@@ -372,6 +375,26 @@ def test_mother_designs_and_submits(start: Start, fake: Path) -> None:
     submitted = parse_spec((fake / "stdin").read_text("utf-8"))
     assert [agent.name for agent in submitted.agents] == ["api", "web", "validator"]
     assert parse_spec(demo.screen()) == submitted
+
+
+TOLD = {"coordinate": "The spec is accepted.", "given": "You gave the plan: it waits for your approval."}
+
+
+@pytest.mark.parametrize("in_a_file", [False, True])
+@pytest.mark.parametrize("prompt", TOLD)
+def test_mother_plans_nothing_when_there_is_a_plan(
+    start: Start, fake: Path, tmp_path: Path, prompt: str, in_a_file: bool
+) -> None:
+    team = [Agent(3, "api", "builds")]
+    text = files.prompt(prompt, coordinate_values(team, project_dir="/p", prompt="build an api"))
+    if in_a_file:
+        (tmp_path / "mother.md").write_text(text)
+        text = f"Read your brief in {tmp_path / 'mother.md'} first."
+    demo = start(text, name="mother")
+    demo.sees(TOLD[prompt])
+    demo.idle()
+    assert demo.calls() == []
+    assert "AGENT_SPEC_JSON_START" not in demo.screen()
 
 
 def test_mother_tells_when_it_cannot_report(start: Start, fake: Path) -> None:

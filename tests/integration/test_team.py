@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +19,7 @@ from taco.config import Config
 from taco.errors import BrokerError, TmuxError
 from taco.models import Agent, AgentState, AgentStatus, EventType, Level, Pane
 from taco.orchestrator.desk import Desk
-from taco.orchestrator.planning import Planning
+from taco.orchestrator.planning import Planning, brief_for
 from taco.orchestrator.team import Team
 from taco.provider import parse_provider
 from tests.support.delivery import SESSION, Rig
@@ -348,3 +349,57 @@ async def test_only_the_team_that_was_reviewed_is_built(stage: Stage) -> None:
     assert await broker.put_spec({"status": "approved", "reviewed": mark}, seen={"status": "review", "mark": mark})
     assert await planning.step()
     assert [each.name for each in await broker.agents()] == ["mother", "web"]
+
+
+async def asked(stage: Stage, **more: Any) -> str:
+    """What Mother is launched with."""
+    desk = stage.desk(more={"review": True, **more})
+    await Planning(desk).step()
+    desk.team = await stage.rig.broker.agents()
+    return await brief_for(desk, MOTHER)
+
+
+@pytest.mark.parametrize("source", ["--spec", "person"])
+async def test_mother_is_not_asked_to_plan_what_the_person_has_planned(stage: Stage, source: str) -> None:
+    await stage.add(MOTHER)
+    broker = stage.rig.broker
+    await broker.put_spec({"status": "submitted", "text": TEAM, "source": source})
+    text = await asked(stage)
+    assert (await broker.spec_fields())["status"] == "review"
+    assert text.startswith("The person has given the plan.")
+    assert "- api (window 3): builds" in text
+    assert "plan the team" not in text
+    await broker.put_spec({"status": "approved", "reviewed": (await broker.spec_fields())["mark"]})
+    assert (await asked(stage)).startswith("Your spec is accepted.")
+
+
+async def test_mother_is_asked_to_plan_while_her_own_plan_waits(stage: Stage) -> None:
+    await stage.add(MOTHER)
+    await stage.rig.broker.put_spec({"status": "submitted", "text": TEAM, "source": "mother"})
+    assert "Your task now is to plan the team" in await asked(stage)
+
+
+async def test_mother_learns_how_to_plan_when_the_given_plan_is_rejected(stage: Stage) -> None:
+    await stage.add(MOTHER)
+    broker = stage.rig.broker
+    await broker.put_spec({"status": "submitted", "text": TEAM, "source": "--spec"})
+    await asked(stage)
+    await broker.put_spec({"status": "rejected", "reason": "too small", "told": ""})
+    text = await asked(stage)
+    (message,) = await stage.queued("mother")
+    assert message.startswith("The person rejects this plan: too small")
+    assert "Your task now is to plan the team" in message
+    assert "Your task now is to plan the team" in text  # and after a restart
+
+
+async def test_a_provider_that_the_demo_replaces_is_told(stage: Stage) -> None:
+    await stage.add(MOTHER)
+    team = '{"agents": [{"name": "api", "role": "builds", "provider": "gone"}, {"name": "web", "role": "draws"}]}'
+    await stage.rig.broker.put_spec({"status": "submitted", "text": team, "source": "mother"})
+    await Planning(stage.desk(more={"scripted": True})).step()
+    fields = await stage.rig.broker.spec_fields()
+    (warning,) = json.loads(fields["warnings"])
+    assert warning == "provider is not applied in a demo session: sleeper runs api (gone)"
+    assert (await stage.agent("api")).provider == "sleeper"
+    (told,) = await stage.told(EventType.AGENT_STATE)
+    assert told == "provider 'gone' is not applied: this demo session runs sleeper"

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from taco import brief as briefs
 from taco import files, spec
 from taco.demo import cells, mother
-from taco.demo.brief import Directive, Message, directives, is_brief, read_brief, read_message, request_of, shorten
+from taco.demo.brief import (
+    Directive,
+    Message,
+    brief_file,
+    directives,
+    is_brief,
+    read_brief,
+    read_message,
+    request_of,
+    shorten,
+)
 from taco.demo.composer import Composer
 from taco.demo.keys import Decoder, Key
 from taco.demo.options import read_options
@@ -202,6 +212,11 @@ def test_the_request_in_the_real_prompt_of_mother() -> None:
     assert is_brief(text)
     assert request_of(text) == "a web page\nwith tests"
     assert request_of(" only this ") == "only this"
+
+
+def test_a_brief_that_lies_in_a_file() -> None:
+    assert brief_file("Read your brief in /h/s/briefs/mother.md first.") == "/h/s/briefs/mother.md"
+    assert brief_file("Read your brief in the file first, then begin.") == ""
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ VALUES = {
     "mother": brief.mother_values(project_dir="/p", prompt="a shop for $5 {now}", max_agents=7),
     "spec_invalid": brief.invalid_values(["agents[0].role: is missing", "agents: too many"], tries_left=2),
     "coordinate": brief.coordinate_values(TEAM, project_dir="/p", prompt="a shop"),
+    "given": brief.coordinate_values(TEAM[:3], project_dir="/p", prompt="a shop"),
     "resumed": brief.resumed_values(["[db → web]: the tables stand", "[person → web]: two\nlines"]),
     "agent": brief.agent_values(TEAM[3], TEAM, {"db": "schema.sql, 12 tests"}, project_dir="/p", prompt="a shop"),
 }
@@ -135,3 +136,11 @@ def test_an_agent_that_needs_nobody() -> None:
     assert values["results"] == "You need nobody's results to begin."
     gone = brief.agent_values(TEAM[2], TEAM[2:], {}, project_dir="/p", prompt="x")
     assert gone["results"] == "- db: is no longer in the team. Ask mother what to do without its result."
+
+
+def test_with_a_plan_of_the_person_mother_is_not_asked_for_one() -> None:
+    text = rendered("given")
+    assert "waits for the person's approval" in text
+    assert "- db (window 3): Tables." in text
+    assert "plan the team" not in text
+    assert "spec submit" not in text
