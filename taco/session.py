@@ -106,7 +106,7 @@ def open_session(request: StartRequest, say: Say, agrees: Agrees = lambda _: Fal
         provider = _checked(request, config, home, name, say)
         trusts = trust.is_asked_for(provider, request.project_dir, request.environ) and agrees(provider)
         with trust.noted(request.project_dir, request.environ, say) if trusts else contextlib.nullcontext():
-            record = _new_record(request, config, home, name, provider, say)
+            record = _new_record(request, config, home, name, provider)
             try:
                 return _opened(record, request, say)
             except BaseException:
@@ -152,12 +152,8 @@ def _check_spec(request: StartRequest, config: Config, home: Path, provider: Pro
         say(f"warning: {warning}")
 
 
-def _new_record(
-    request: StartRequest, config: Config, home: Path, name: str, provider: Provider, say: Say
-) -> SessionRecord:
-    """The session's record, not saved yet; its Redis runs."""
-    server = redis_server.ensure(home, config.redis_url)
-    say(f"Redis {server.version}" + (" (private)" if server.private else ""))
+def _new_record(request: StartRequest, config: Config, home: Path, name: str, provider: Provider) -> SessionRecord:
+    """The session's record, not saved yet; its Redis need not run yet."""
     more: dict[str, Any] = {"review": request.review, "mother": request.mother, "scripted": provider.scripted}
     return SessionRecord(
         name=name,
@@ -168,8 +164,8 @@ def _new_record(
         model=config.model,
         started_at=iso(time.time()),
         tmux_socket=config.tmux_socket,
-        redis_url=server.url,
-        redis_private=server.private,
+        redis_url=config.redis_url,
+        redis_private=not config.redis_url,
         yolo=request.yolo,
         max_agents=config.max_agents,
         more=more,
@@ -195,6 +191,9 @@ def _check_free(home: Path, name: str, server: TmuxServer, say: Say) -> None:
 
 
 def _opened(record: SessionRecord, request: StartRequest, say: Say) -> SessionRecord:
+    server = redis_server.ensure(record.home, record.redis_url)
+    say(f"Redis {server.version}" + (" (private)" if server.private else ""))
+    record = record.changed(redis_url=server.url, redis_private=server.private)
     record.save()
     environ = {key: value for key, value in request.environ.items() if not key.startswith("TACO_") or key in KEPT}
     paths.write_private(record.directory / "environment.json", json.dumps(environ))

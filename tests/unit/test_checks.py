@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from taco.checks import check_directory
 from taco.errors import UsageError
-from taco.session import check_directory
 
 
 def test_a_project_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
