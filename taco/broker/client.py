@@ -26,6 +26,7 @@ from taco.lua import source
 from taco.models import Agent
 
 Word = str | bytes | int | float
+_Call = tuple[tuple[Word, ...], asyncio.Future[Any]]
 
 TIMEOUT_S = 10.0
 _FAILURES = (RedisError, OSError, TimeoutError, ValueError)
@@ -51,6 +52,12 @@ def _heed_cancel() -> None:
         raise asyncio.CancelledError
 
 
+def _answer(call: _Call, reply: Any) -> None:
+    _, future = call
+    if not future.done():
+        future.set_result(reply)
+
+
 class Client:
     """One session's way to Redis; every failure is a BrokerError."""
 
@@ -62,7 +69,7 @@ class Client:
         self._redis = redis
         pool: Any = redis.connection_pool
         self._connection = pool.make_connection()
-        self._pending: list[tuple[tuple[Word, ...], asyncio.Future[Any]]] = []
+        self._pending: list[_Call] = []
         self._sender: asyncio.Task[None] | None = None
         self._agents: dict[tuple[str, ...], Agent] = {}  # as they were read last, by their records
 
@@ -130,37 +137,35 @@ class Client:
         return await future
 
     async def _send_pending(self) -> None:
-        batch: list[tuple[tuple[Word, ...], asyncio.Future[Any]]] = []
+        calls: list[_Call] = []
         try:
             while self._pending:
-                batch, self._pending = self._pending, []
-                replies = await self._exchange([words for words, _ in batch])
-                for (_, future), reply in zip(batch, replies, strict=True):
-                    if not future.done():
-                        future.set_result(reply)
+                calls, self._pending = self._pending, []
+                await self._exchange(calls)
         except BaseException:
-            for _, future in batch + self._pending:
+            for _, future in calls + self._pending:
                 future.cancel()
             self._pending = []
             raise
         finally:
             self._sender = None
 
-    async def _exchange(self, calls: list[tuple[Word, ...]]) -> list[Any]:
-        """The replies to `calls`; an error is the reply of each call it struck."""
-        replies: list[Any] = []
+    async def _exchange(self, calls: list[_Call]) -> None:
+        """Answer `calls`, each as its reply comes; an error is the reply of each call it struck."""
+        left = iter(calls)
         try:
             await self._connect()
-            await self._connection.send_packed_command([_pack(words) for words in calls], check_health=False)
-            while len(replies) < len(calls):
-                replies.append(await self._reply())
+            await self._connection.send_packed_command([_pack(words) for words, _ in calls], check_health=False)
+            for _ in calls:
+                reply = await self._reply()
+                _answer(next(left), reply)
         except _FAILURES as error:
             await self._connection.disconnect(nowait=True)
-            replies += [error] * (len(calls) - len(replies))
+            for call in left:
+                _answer(call, error)
         except BaseException:
             await self._connection.disconnect(nowait=True)
             raise
-        return replies
 
     async def _connect(self) -> None:
         """Opens the connection, also when the server has closed it since the last call."""

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -145,10 +145,14 @@ class Memory:
         for listener in self._listeners[channel]:
             listener.put_nowait(text)
 
-    async def _listen(self, channel: str) -> AsyncIterator[str]:
+    async def _listen(
+        self, channel: str, subscribed: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[str]:
         listener: asyncio.Queue[str | None] = asyncio.Queue()
         self._listeners[channel].append(listener)
         try:
+            if subscribed is not None:
+                await subscribed()
             while (text := await listener.get()) is not None:
                 yield text
         finally:

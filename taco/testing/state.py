@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from taco import keys, records
@@ -98,9 +98,18 @@ class State(Memory):
         place = int(after.partition("-")[0])
         return [event for event in self._events if int(event.id.partition("-")[0]) > place][:count]
 
-    async def live(self) -> AsyncIterator[Event]:
-        """Events as they happen; raises BrokerError when the broker is closed."""
-        async for text in self._listen("live"):
+    async def events_after(self, after: str, *, count: int) -> tuple[list[Event], str]:
+        """The first `count` events after the id `after`, and the last one's id; "" when there is none."""
+        found = await self.events(count=count, after=after)
+        return found, found[-1].id if found else ""
+
+    async def newest_event_id(self) -> str:
+        """The id of the newest event; "" when there is none."""
+        return self._events[-1].id if self._events else ""
+
+    async def live(self, subscribed: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[Event]:
+        """Events as they happen; raises BrokerError when the broker is closed. `subscribed` is awaited before."""
+        async for text in self._listen("live", subscribed):
             yield records.event_from(text)
 
     async def wakes(self) -> AsyncIterator[str]:
