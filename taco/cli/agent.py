@@ -174,6 +174,7 @@ def _checked(here: place.Place, agents: Sequence[Agent], name: str, values: Mapp
     import json
 
     from taco import files, paths
+    from taco.provider import replaced
     from taco.spec import parse_spec
 
     record = here.record
@@ -200,6 +201,8 @@ def _checked(here: place.Place, agents: Sequence[Agent], name: str, values: Mapp
     for warning in spec.warnings:
         if not _OF_WINDOWS.match(warning):  # those of the others stay: removed ones left gaps between them
             say.warn(warning)
+    if record.more.get("scripted") and (not_applied := replaced(spec, by=record.provider)):
+        say.warn(not_applied)
     return replace(spec.agents[-1], window=window)
 
 

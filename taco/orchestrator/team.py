@@ -370,6 +370,7 @@ class Team:
         team = await desk.broker.agents()
         window = max([2, *(agent.window for agent in team)]) + 1
         spec = request.get("spec") or request
+        scripted = desk.record.more.get("scripted")
         name = str(spec.get("name") or request.get("agent"))
         if any(agent.name == name for agent in team):
             await desk.tell(EventType.AGENT_STATE, "is in the team already", agent=name, level="warning")
@@ -379,7 +380,7 @@ class Team:
                 window=window,
                 name=name,
                 role=str(spec.get("role", "")),
-                provider=str(spec.get("provider") or desk.record.provider),
+                provider=str((not scripted and spec.get("provider")) or desk.record.provider),
                 model=str(spec.get("model") or desk.record.model),
                 workspace=str(spec.get("workspace") or name),
                 depends_on=_names(spec.get("depends_on")),

@@ -89,3 +89,10 @@ def test_a_new_member_is_checked_like_a_spec(shop: Shop) -> None:
     assert taco("agent", "add", "x", "--role", "y", "--provider", "hal").code == 2
     assert taco("agent", "add", "x").code == 2
     assert requests(shop) == []
+
+
+def test_a_provider_that_a_demo_replaces_is_told(shop: Shop) -> None:
+    shop.record.changed(provider="demo", more={"scripted": True}).save()
+    done = taco("agent", "add", "helper", "--role", "helps", "--provider", "claude")
+    assert done.code == 0
+    assert "warning: provider is not applied in a demo session: demo runs helper (claude)" in done.err

@@ -285,6 +285,14 @@ async def test_a_new_agent_of_an_old_name_gets_a_brief(stage: Stage) -> None:
     assert await stage.rig.broker.asks(open_only=True) == []
 
 
+async def test_who_joins_a_demo_is_scripted_too(stage: Stage) -> None:
+    spec = {"name": "new", "role": "x", "provider": "claude"}
+    await stage.rig.broker.push_request({"verb": "add", "agent": "new", "spec": spec})
+    desk = stage.desk(more={"scripted": True})
+    await Team(desk)._requests()
+    assert (await stage.agent("new")).provider == desk.record.provider != "claude"
+
+
 async def test_a_full_queue_of_mother_stops_nothing(stage: Stage) -> None:
     await stage.add(MOTHER, replace(planned(), status=AgentStatus.RUNNING, pid=4, pane="%99"))
     await stage.rig.broker.report("api", failed=False, text="built", at="2026-01-01T00:00:00.000Z")
