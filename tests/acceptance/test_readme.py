@@ -18,6 +18,7 @@ from tests.support.waiting import wait_for
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SESSION = "shop"
+PATH = os.environ["PATH"]  # a developer's, with all that the tests need
 
 
 def commands() -> list[str]:
@@ -66,7 +67,8 @@ def run(line: str, cwd: Path) -> str:
 
 def collected(cwd: Path) -> str:
     """What `bin/test` would run: it is this suite, so pytest is told to name the tests only."""
-    environment = os.environ | {"TACO_TEST_JOBS": "0", "PYTEST_ADDOPTS": "--collect-only -q -p no:cacheprovider"}
+    environment = os.environ | {"PATH": PATH, "TACO_TEST_JOBS": "0"}
+    environment["PYTEST_ADDOPTS"] = "--collect-only -q -p no:cacheprovider"
     argv = [str(ROOT / "bin" / "test")]
     done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
