@@ -2,7 +2,7 @@
 
 One `source-file` runs at a time; the command lists that wait ride in the next one, each on its own line
 between two tokens of its own. An error on one line does not stop the others (measured on tmux 3.3a);
-a missing closing token is a failure of that line and of no other. 43,000 messages a minute go this way
+a missing closing token is a failure of that line and of no other. 40,000 messages a minute go this way
 on 200 panes, where one process per command reaches 10,000.
 """
 
