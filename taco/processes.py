@@ -16,6 +16,8 @@ from psutil import Process as Process
 
 from taco.models import Agent
 
+_HAS_PROC = Path("/proc/self/stat").exists()
+_ENDED = (b"Z", b"X")  # states of proc(5)
 MARK = "TACO_AGENT"  # of the environment: whose process it is
 
 
@@ -96,10 +98,19 @@ def lived_s(pid: int) -> float:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs: one that was killed may stay a zombie that tmux 3.3a does not notice."""
+    """Whether a process runs: one that was killed may stay a zombie that tmux 3.3a does not notice.
+
+    Asked of every agent every two seconds: where Linux tells it in one file, psutil's way costs twenty times as much.
+    """
+    try:
+        with open(f"/proc/{pid:d}/stat", "rb") as file:  # noqa: PTH123  a Path costs as much as the rest
+            return file.read().rpartition(b")")[2].split()[0] not in _ENDED
+    except OSError:
+        if _HAS_PROC:
+            return False
     try:
         return _runs(Process(pid))
-    except psutil.Error:
+    except (psutil.Error, ValueError):
         return False
 
 

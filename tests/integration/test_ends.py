@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
+from typing import NoReturn
 
 import psutil
+import pytest
 
 from taco import processes
 from taco.models import Level
@@ -31,6 +34,10 @@ saved.write_text("up")
 while True:
     signal.pause()
 """
+
+
+def nothing(*_: object) -> NoReturn:
+    raise FileNotFoundError
 
 
 async def until_told(rig: Rig, state: str) -> None:
@@ -83,3 +90,18 @@ async def test_an_interactive_shell_ends_at_once(rig: Rig) -> None:
     agent = await rig.start("be", ["bash", "--norc", "-i"], raw_provider("raw", ""))
     await wait_for_async(lambda: "$" in rig.tmux.screen(agent.pane) or "#" in rig.tmux.screen(agent.pane), what="bash")
     assert await processes.end([psutil.Process(agent.pid)], grace_s=60) == []
+
+
+@pytest.mark.parametrize("has_proc", [True, False])
+def test_who_is_alive(has_proc: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_proc:  # as where the system has no such files
+        monkeypatch.setattr(processes, "_HAS_PROC", False)
+        monkeypatch.setattr(processes, "open", nothing, raising=False)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        assert processes.is_alive(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie from now on
+        assert not processes.is_alive(process.pid)
+    assert not processes.is_alive(process.pid)
+    assert not processes.is_alive(0)
+    assert not processes.is_alive(-1)
