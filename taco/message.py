@@ -7,6 +7,7 @@ backslash turns Enter into a line break. The header in front solves the leading 
 
 from __future__ import annotations
 
+import difflib
 import enum
 import re
 import unicodedata
@@ -16,6 +17,7 @@ from taco.models import Command
 KEYS_LIMIT = 1_000  # characters that `send-keys -l` types; more goes as a paste (16,344 bytes is tmux's own limit)
 POINTER_LIMIT = 16_384  # bytes an agent CLI gets typed; more goes to a file and a pointer is typed
 PREVIEW = 120
+TRACE = 8  # letters of ours in a draft that nobody writes by chance
 COLLAPSED_FROM = 200  # characters on one line under which no CLI shows a placeholder for a paste
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -87,6 +89,13 @@ def match(draft: str, text: str, *, placeholder: bool = False) -> Match:
     if seen == ours:
         return Match.EXACT
     return Match.PARTIAL if ours.startswith(seen) else Match.FOREIGN
+
+
+def has_trace(draft: str, text: str) -> bool:
+    """Whether anything of our `text` may still stand in `draft`: a piece of TRACE letters, or all of a shorter one."""
+    seen, ours = squash(draft), squash(text)
+    longest = difflib.SequenceMatcher(None, seen, ours, autojunk=False).find_longest_match().size
+    return longest >= min(TRACE, len(ours))
 
 
 def _sturdy(text: str) -> str:

@@ -40,6 +40,11 @@ class Reading:
     exited: bool = False
 
     @property
+    def rows(self) -> int:
+        """How many rows the composer takes; 0 without one."""
+        return (self.end_row or 0) - (self.composer_row or 0)
+
+    @property
     def ready(self) -> bool:
         """Whether the composer is there, empty, and nothing stands over it."""
         return self.composer_row is not None and not self.draft and not self.waiting and not self.exited

@@ -98,7 +98,7 @@ class Submission:
 
     async def _enter(self, look: Look) -> End | None:
         """Press the first Enter; None when it is pressed."""
-        begun = empty_since = time.monotonic()
+        begun = there_at = time.monotonic()
         appeared = self._before is None  # who went on from another executor cannot know
         while True:
             if look.pane is None or look.pane.dead or look.pane.pid != self._agent.pid:
@@ -113,11 +113,11 @@ class Submission:
                 reason = f"typed, not submitted: {because(self._refused)}"
             if await self._is_cancelled() and await self._erase(look):
                 return End.FINISHED
-            if unread or not self._is_empty(look):
-                empty_since = time.monotonic()
-                appeared = appeared or (look.reading is not None and bool(look.reading.draft.strip()))
+            if unread or not self._is_gone(look):
+                there_at = time.monotonic()
+                appeared = appeared or self._shows(look)
             limit_s = VANISHED_AFTER_S if appeared else self._doors.config.evidence_timeout_s
-            if time.monotonic() - empty_since > limit_s:
+            if time.monotonic() - there_at > limit_s:
                 end = await self._vanished(look, look.pane, appeared)
                 if end is not None:
                     return end
@@ -158,6 +158,19 @@ class Submission:
         if reading is None or reading.composer_row is None or look.state.level is Level.WAITING:
             return False
         return not reading.draft.strip()
+
+    def _is_gone(self, look: Look) -> bool:
+        """Whether our text is not in the composer: that is empty, or holds one row of a person's (more may scroll)."""
+        reading = look.reading
+        if self._is_empty(look) or reading is None or look.state.level is Level.WAITING:
+            return self._is_empty(look)
+        is_one_row = reading.rows == 1 and self._provider.screen.composer_end is not None
+        return is_one_row and not self._shows(look)
+
+    def _shows(self, look: Look) -> bool:
+        """Whether anything of our text stands in the composer."""
+        reading = look.reading
+        return reading is not None and (reading.placeholder or message.has_trace(reading.draft, self._text))
 
     def _is_unread(self, look: Look) -> bool:
         """Whether keys wait that the program has not read: what its screen shows is not all that stands there."""
