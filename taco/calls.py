@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from taco.errors import ConflictError, NotFoundError, QueueFullError, UsageError
+from taco.redact import redact, redacted
 
 MAX_BODY = 1_048_576  # bytes of UTF-8 in one message
 PREVIEW = 200  # characters
+_READ = 4_000  # characters of a message that are looked at for its preview
 COMMAND_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # nothing in it means anything to tmux
 FULL_HINT = "wait until some are delivered, or send with --priority high"
 
@@ -72,8 +74,8 @@ def pairs(flat: Any) -> dict[str, str]:
 
 
 def preview(message: str) -> str:
-    """The beginning of a message, as its ledger keeps it."""
-    return message[:PREVIEW]
+    """The beginning of a message, as its ledger keeps it: without what looks like a secret."""
+    return redact(message[:_READ])[:PREVIEW]
 
 
 def event(
@@ -89,7 +91,8 @@ def event(
 ) -> str:
     """An event as JSON, as `records.event_json` writes it; the scripts fill in its id."""
     values = {"id": "", "ts": ts, "session": session, "category": kind.partition(".")[0], "type": kind, "agent": agent}
-    return encode(values | {"command": command, "level": level, "content": content, "data": dict(data or {})})
+    told = {"content": redact(content), "data": redacted(dict(data or {}))}
+    return encode(values | {"command": command, "level": level, **told})
 
 
 def enqueue_args(session: str, letter: Letter, now: str) -> tuple[str | int, ...]:
@@ -100,7 +103,7 @@ def enqueue_args(session: str, letter: Letter, now: str) -> tuple[str | int, ...
     check_body(letter.message)
     ts, priority, when = letter.timestamp or now, str(letter.priority), str(letter.when)
     data = {"sender": letter.sender, "priority": priority, "when": when}
-    content = f"{letter.sender} → {letter.target}: {letter.message[:80]}"
+    content = f"{letter.sender} → {letter.target}: {preview(letter.message)[:80]}"
     return (
         event("command.queued", session, ts, content, agent=letter.target, command=letter.id, data=data),
         letter.id,

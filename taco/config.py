@@ -5,15 +5,47 @@ Order, later wins: defaults < user file < project file < environment `TACO_*` < 
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from taco import rules
 from taco.errors import ConfigError
 
 Positive = Annotated[float, Field(gt=0)]
+Hours = Annotated[str, Field(pattern=r"^(?:([01]?\d|2[0-3]):[0-5]\d-([01]?\d|2[0-3]):[0-5]\d)?$")]
+_BETWEEN = re.compile(r",(?![^(]*\))")  # commas that do not stand within a rule
+
+
+def _words(value: object) -> object:
+    """A list that an environment variable gives as one text: `Bash(npm test:*), Read`."""
+    return [word.strip() for word in _BETWEEN.split(value) if word.strip()] if isinstance(value, str) else value
+
+
+def _rules(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(rules.check(each) for each in value)
+
+
+def _command(value: str) -> str:
+    shlex.split(value)  # raises ValueError for a quote that is not closed
+    return value.strip()
+
+
+Words = Annotated[str, AfterValidator(_command)]
+Rules = Annotated[tuple[str, ...], BeforeValidator(_words), AfterValidator(_rules)]
+Notices = Annotated[tuple[Literal["bell", "desktop"], ...], BeforeValidator(_words)]
+
+
+class Allowed(BaseModel):
+    """What is set for one provider or one agent alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    auto_approve: Rules = ()
 
 
 class Config(BaseModel):
@@ -39,8 +71,22 @@ class Config(BaseModel):
     retention_count: int = Field(10_000, ge=100, description="finished messages and events that are kept")
     grace_s: Positive = Field(5.0, description="time an agent gets to end by itself when it is stopped")
     ready_timeout_s: Positive = Field(60.0, description="how long an agent may start before that is shown")
+    ask_block_s: Positive = Field(100.0, description="how long `taco ask` waits for the answer (agents: 100 at most)")
+    auto_approve: Rules = Field((), description="tools that need no permission of yours, such as Bash(npm test:*)")
+    providers: Mapping[str, Allowed] = Field({}, description="by provider: [providers.claude] auto_approve = […]")
+    agents: Mapping[str, Allowed] = Field({}, description="by agent: [agents.tester] auto_approve = […]")
+    notify: Notices = Field(("bell",), description="how you are told that something waits for you: bell, desktop")
+    notify_command: Words = Field("", description="program that is run then, with the text as its last argument")
+    notify_webhook: str = Field("", description="URL that gets it as JSON")
+    notify_again_s: Positive = Field(1800.0, description="how often you are reminded of what still waits")
+    quiet_hours: Hours = Field("", description="when you are not told, for example 22:00-07:30")
     redis_url: str = Field("", description="a Redis of your own; empty: a private server")
     tmux_socket: str = Field("", description="name of another tmux server (tmux -L)")
+
+    def rules_for(self, agent: str, provider: str) -> tuple[str, ...]:
+        """The rules of `auto_approve` that hold for this agent: its own, its provider's, everybody's."""
+        apart = (self.agents.get(agent), self.providers.get(provider))
+        return (*(rule for each in apart if each for rule in each.auto_approve), *self.auto_approve)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +112,16 @@ def merge(layers: Sequence[Layer]) -> tuple[Config, dict[str, str]]:
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
-        variable = next(name for name, each in VARIABLES.items() if each == key)
-        where = variable if sources[key] == ENVIRONMENT else f"{sources[key]}: {key}"
+        variable = next((name for name, each in VARIABLES.items() if each == key), "")
+        place = ".".join(map(str, first["loc"]))
+        where = variable if sources[key] == ENVIRONMENT else f"{sources[key]}: {place}"
         message = f"{where}: {first['msg']} (is {first['input']!r})"
         raise ConfigError(message, hint="what each setting may be: taco config") from None
 
 
 ENVIRONMENT = "environment"
-VARIABLES = {f"TACO_{key.upper()}": key for key in Config.model_fields}
+_TABLES = ("providers", "agents")  # too much for a variable
+VARIABLES = {f"TACO_{key.upper()}": key for key in Config.model_fields if key not in _TABLES}
 
 
 def from_environment(environ: Mapping[str, str]) -> Layer:

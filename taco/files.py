@@ -1,8 +1,7 @@
-"""Loads what people write: configuration files, providers, prompts, and the list of projects they trust."""
+"""Loads what people write: configuration files, providers, prompts."""
 
 from __future__ import annotations
 
-import json
 import os
 import string
 import tomllib
@@ -14,10 +13,8 @@ from typing import Any
 
 from taco.config import Config, Layer, from_environment, merge
 from taco.errors import ConfigError, NotFoundError, TacoError
-from taco.paths import make_private
+from taco.projects import Trust, trust_of
 from taco.provider import Provider, parse_provider
-
-_TRUSTED = "trusted.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +56,11 @@ def settings(
         layers.append(Layer(str(user_file), read_toml(user_file)))
     project_file = project / ".taco" / "config.toml" if project else None
     if project and project_file and project_file.exists():
-        if is_trusted(home, project):
+        trust = trust_of(home, project)
+        if trust is Trust.TRUSTED:
             layers.append(Layer(str(project_file), read_toml(project_file)))
         else:
-            notes.append(f"{project_file} is ignored: this directory is not trusted; to trust it: taco provider trust")
+            notes.append(f"{project_file} is ignored: {trust.value}; to trust it as it is now: taco provider trust")
     layers.append(from_environment(os.environ))
     layers.append(Layer("flag", {key: value for key, value in (flags or {}).items() if value is not None}))
     config, sources = merge(layers)
@@ -73,7 +71,8 @@ def provider_files(config_home: Path, home: Path, project: Path | None = None) -
     """Every provider's file, the one that counts last where a name stands twice; broken ones carry their error."""
     found = [*_built_in(), *_in_directory(config_home / "providers", trusted=True)]
     if project:
-        found += _in_directory(project / ".taco" / "providers", trusted=is_trusted(home, project))
+        own = project / ".taco" / "providers"
+        found += _in_directory(own, trusted=own.is_dir() and trust_of(home, project) is Trust.TRUSTED)
     return found
 
 
@@ -99,11 +98,15 @@ def provider(name: str, config_home: Path, home: Path, project: Path | None = No
         raise ConfigError(counting[-1].error, hint=f"mend it, then: taco provider check {counting[-1].source}")
     if named:
         raise NotFoundError(
-            f"provider {name!r} comes from {named[0].source}, and that directory is not trusted",
+            f"provider {name!r} comes from {named[0].source}, and its project is {_trust_words(home, project)}",
             hint="look at the file, then: taco provider trust",
         )
     known = ", ".join(sorted({each.name for each in files if each.provider and each.trusted}))
     raise NotFoundError(f"no provider {name!r}", hint=f"providers: {known}")
+
+
+def _trust_words(home: Path, project: Path | None) -> str:
+    return trust_of(home, project).value if project else Trust.NEVER.value
 
 
 def load_provider(path: Path) -> Provider:
@@ -136,34 +139,6 @@ def without_comment(text: str) -> str:
     if body.startswith("<!--"):
         body = body.partition("-->")[2]
     return body.strip() + "\n"
-
-
-def is_trusted(home: Path, project: Path) -> bool:
-    """Whether the person trusted this project directory or one above it."""
-    trusted = set(trusted_projects(home))
-    here = project.resolve()
-    return any(each in trusted for each in (here, *here.parents))
-
-
-def trusted_projects(home: Path) -> list[Path]:
-    """The directories the person trusted."""
-    try:
-        return [Path(each) for each in json.loads((home / _TRUSTED).read_text(encoding="utf-8"))]
-    except FileNotFoundError:
-        return []
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{home / _TRUSTED} cannot be read: {error}", hint="repair or remove that file") from None
-
-
-def trust(home: Path, project: Path, *, trusted: bool = True) -> None:
-    """Remember (or forget) that the person trusts a project directory."""
-    known = {*trusted_projects(home)}
-    here = project.resolve()
-    known = known | {here} if trusted else known - {here}
-    make_private(home)
-    draft = home / f"{_TRUSTED}.{os.getpid()}.tmp"
-    draft.write_text(json.dumps(sorted(map(str, known)), indent=2) + "\n", encoding="utf-8")
-    draft.replace(home / _TRUSTED)
 
 
 def _built_in() -> Iterator[ProviderFile]:

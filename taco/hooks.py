@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 EVENTS = (
@@ -56,6 +56,7 @@ class HookEvent:
     last_message: str = ""  # Stop: the whole of the agent's last answer
     error: str = ""  # StopFailure: rate_limit, server_error, …
     tool: str = ""  # PreToolUse, PostToolUse, PermissionRequest
+    given: Mapping[str, Any] = field(default_factory=dict)  # what the tool is called with
     message: str = ""  # Notification
     kind: str = ""  # Notification: its type; SessionStart: its source; SessionEnd: the reason
 
@@ -113,6 +114,7 @@ def parse_hook(filename: str, body: bytes) -> HookEvent:
         last_message=_text(data, "last_assistant_message"),
         error=_text(data, "error"),
         tool=_text(data, "tool_name"),
+        given=data["tool_input"] if isinstance(data.get("tool_input"), dict) else {},
         message=_text(data, "message"),
         kind=_text(data, "notification_type", "source", "reason"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import hashlib
 import re
@@ -15,6 +16,7 @@ from taco.message import preview
 from taco.models import PERSON, Agent, Ask, Command, Event, EventType, Ledger, Level
 
 POLL_S = 0.25
+REVIEW = "review"  # the status of a spec that waits for the person
 EVENTS_READ = 2_000
 RESULTS_READ = 500
 _LIKE_AN_ID = re.compile(r"(?=.*\d)[a-z0-9]{6}")  # as `taco ask` makes them, nearly always with a digit
@@ -22,9 +24,6 @@ _LIKE_AN_ID = re.compile(r"(?=.*\d)[a-z0-9]{6}")  # as `taco ask` makes them, ne
 
 class Desk(Protocol):
     """What this room asks of the broker."""
-
-    async def open_ask(self, agent: str, question: str, ask_id: str, at: str) -> Ask:
-        """Open a question."""
 
     async def answer_ask(self, ask_id: str, answer: str, at: str) -> Ask:
         """Answer a question."""
@@ -44,6 +43,9 @@ class Desk(Protocol):
     async def completed(self, count: int = 100) -> list[dict[str, str]]:
         """Commands that arrived, newest first."""
 
+    async def spec_fields(self) -> dict[str, str]:
+        """What is known of the spec."""
+
     async def ledger(self, command_id: str) -> Ledger | None:
         """What is known of a command."""
 
@@ -59,12 +61,21 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A dialog on an agent's screen; `ask` is None where a key cannot answer it, or nobody has read it yet."""
+
+    agent: Agent
+    ask: Ask | None
+
+
+@dataclass(frozen=True, slots=True)
 class Inbox:
-    """What waits for the person: questions, dialogs (agents that show one), messages."""
+    """What waits for the person: questions, dialogs, a plan to approve, messages."""
 
     asks: Sequence[Ask]
-    dialogs: Sequence[Agent]
+    dialogs: Sequence[Shown]
     messages: Sequence[Note]
+    plan: str = ""  # when the plan was proposed; "" when none waits
 
 
 def answer_id(ask_id: str) -> str:
@@ -83,7 +94,10 @@ async def wait_for_answer(desk: Desk, ask_id: str, timeout_s: float) -> Ask | No
 
 
 async def pick(desk: Desk, words: Sequence[str]) -> tuple[Ask, list[str]]:
-    """The question that `ID TEXT` or, with one open question, `TEXT` answers; raises NotFoundError, ConflictError."""
+    """What `ID TEXT` or, with one open question, `TEXT` answers; raises NotFoundError, ConflictError.
+
+    A dialog is meant without its id only where no question is open.
+    """
     known = await desk.asks(open_only=False)
     asked = next((each for each in known if words and each.id == words[0]), None)
     if asked and asked.answer:
@@ -94,13 +108,43 @@ async def pick(desk: Desk, words: Sequence[str]) -> tuple[Ask, list[str]]:
     if words and (_LIKE_AN_ID.fullmatch(words[0]) or difflib.get_close_matches(words[0], ids, cutoff=0.8)):
         hint = "open ones: taco inbox. If that is your answer, put the question's id before it"
         raise NotFoundError(f"there is no question {words[0]!r}", hint=hint)
-    waiting = [each for each in known if not each.answer]
-    if len(waiting) == 1:
-        return waiting[0], list(words)
+    waiting = await desk.asks(open_only=True)
+    questions = [each for each in waiting if not each.is_dialog]
+    if len(questions or waiting) == 1:
+        return (questions or waiting)[0], list(words)
     if not waiting:
         raise NotFoundError("no question waits for an answer", hint="see: taco inbox")
     listed = ", ".join(f"{each.id} ({each.agent})" for each in waiting)
     raise NotFoundError(f"{len(waiting)} questions wait: say which one", hint=f"taco answer ID TEXT; ids: {listed}")
+
+
+async def pick_one(desk: Desk, word: str) -> Ask:
+    """What the id or the agent `word` means, or for "" the only dialog that is open; raises NotFoundError.
+
+    Raises ConflictError for what is answered already.
+    """
+    waiting = await desk.asks(open_only=True)
+    found = [each for each in waiting if each.id == word] or [each for each in waiting if each.agent == word]
+    if not word:
+        found = [each for each in waiting if each.is_dialog] or waiting
+    if len(found) == 1:
+        return found[0]
+    answered = next((each for each in await desk.asks(open_only=False) if each.id == word and each.answer), None)
+    if answered:
+        raise ConflictError(f"{answered.id} is answered already: {preview(answered.answer, 60)}")
+    if not found:
+        what = f"nothing of {word!r} waits" if word else "nothing waits for you"
+        raise NotFoundError(what, hint="see: taco inbox")
+    listed = ", ".join(f"{each.id} ({each.agent})" for each in found)
+    raise NotFoundError(f"{len(found)} wait: say which one", hint=f"by its id: {listed}")
+
+
+async def pick_first(desk: Desk, words: Sequence[str]) -> tuple[Ask, list[str]]:
+    """What the first word means, and the others; all of them are left over where that is neither id nor agent."""
+    waiting = await desk.asks(open_only=True)
+    first = words[0] if words else ""
+    named = not first or _LIKE_AN_ID.fullmatch(first) or any(first in (each.id, each.agent) for each in waiting)
+    return await pick_one(desk, first if named else ""), list(words[1:] if named else words)
 
 
 async def answer(desk: Desk, ask: Ask, text: str, at: str) -> str:
@@ -120,12 +164,25 @@ async def answer(desk: Desk, ask: Ask, text: str, at: str) -> str:
     return command.id
 
 
+async def note_pressed(desk: Desk, ask: Ask, what: str, at: str) -> None:
+    """Write down how a dialog was answered, unless it was noted already that it is gone."""
+    with contextlib.suppress(ConflictError, NotFoundError):
+        await desk.answer_ask(ask.id, what, at)
+
+
 async def of_person(desk: Desk, count: int = 20) -> Inbox:
     """The person's inbox with the last `count` messages, oldest first."""
     events = await desk.events(count=EVENTS_READ)
     messages = [_note(each) for each in events if each.type is EventType.PERSON_MESSAGE]
-    dialogs = [each for each in await desk.agents() if each.state.level is Level.WAITING]
-    return Inbox(await desk.asks(open_only=True), dialogs, messages[-count:])
+    asks, spec = await desk.asks(open_only=True), await desk.spec_fields()
+    shown = {(each.agent, each.pid): each for each in asks if each.is_dialog}
+    dialogs = [
+        Shown(each, shown.get((each.name, each.pid)))
+        for each in await desk.agents()
+        if each.state.level is Level.WAITING
+    ]
+    plan = spec.get("at", "") or "?" if spec.get("status") == REVIEW else ""
+    return Inbox([each for each in asks if not each.is_dialog], dialogs, messages[-count:], plan)
 
 
 async def of_agent(desk: Desk, name: str, count: int = 20) -> list[Note]:

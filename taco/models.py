@@ -141,6 +141,8 @@ class EventType(enum.StrEnum):
     COMMAND_DROPPED = "command.dropped"
     ASK_OPENED = "ask.opened"
     ASK_ANSWERED = "ask.answered"
+    ASK_REMINDED = "ask.reminded"
+    ASK_APPROVED = "ask.approved"  # by a rule of the person's
     SERVICE_REGISTERED = "service.registered"
     SERVICE_HEALTH = "service.health"
     PERSON_MESSAGE = "person.message"
@@ -398,14 +400,24 @@ class AgentQueue:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question that waits for the person."""
+    """What waits for the person: a question that an agent asked, or a dialog that its CLI shows."""
 
     id: str
     agent: str
-    question: str
+    question: str  # of a dialog: what it says
     opened_at: str
     answer: str = ""
     answered_at: str = ""
+    kind: str = "question"  # of a dialog its name: permission, plan, trust, …
+    choices: tuple[str, ...] = ()  # the answers there are, any when there are none; of a dialog `<key>. <words>`
+    dialog: str = ""  # the dialog's fingerprint
+    pid: int = 0  # the process that shows the dialog
+    told_at: str = ""  # when the person was last told that it waits
+
+    @property
+    def is_dialog(self) -> bool:
+        """Whether a key in the agent's pane answers it, and no message."""
+        return bool(self.dialog)
 
 
 @dataclass(frozen=True, slots=True)

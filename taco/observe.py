@@ -28,6 +28,7 @@ from taco.transcript import Tokens, contains, last_assistant_text, refusal, said
 
 _CURSOR = "#{cursor_x} #{cursor_y} "
 _REMEMBERED_PROMPTS = 64
+_SETTLED = frozenset({"PostToolUse", "Stop", "StopFailure", "UserPromptSubmit", "SessionStart"})  # nothing is asked
 _REAPS = 3  # times that tmux is made to notice the end of one process
 _ENDING_S = 3.0  # the session file is believed this long: it follows 45 ms after the hook, later on a loaded machine
 
@@ -63,6 +64,7 @@ class _Watch:
     answer: tuple[int, str] = (-1, "")  # size of the transcript when it was read, and the last answer in it
     answers: list[str] = field(default_factory=list)  # last messages of finished turns, newest last
     tokens: dict[Path, Tokens] = field(default_factory=dict)  # by transcript: /clear begins another one
+    requests: list[HookEvent] = field(default_factory=list)  # permissions that were asked for, until a tool has run
     reaps: int = 0  # how often tmux was asked once more for the exit code of its process
 
 
@@ -105,6 +107,16 @@ class Observer:
         """The state as it was at the last look."""
         watch = self._watched.get(name)
         return watch.state if watch else AgentState(Level.LOST, "not watched")
+
+    def reading(self, name: str) -> Reading | None:
+        """The agent's screen as it was last captured; None when it never was."""
+        watch = self._watched.get(name)
+        return watch.reading if watch else None
+
+    def request(self, name: str) -> HookEvent | None:
+        """The permission that the agent's CLI asks for now; None for none, and when there are several."""
+        requests = self._watched[name].requests
+        return requests[0] if len(requests) == 1 else None
 
     def session_id(self, name: str) -> str:
         """The CLI's own id of its conversation, as the last hook named it."""
@@ -354,6 +366,10 @@ class Observer:
         if event.event == "UserPromptSubmit":
             watch.awaits_brief = False
             watch.prompts.append((event.at, event.prompt))
+        if event.event == "PermissionRequest":
+            watch.requests.append(event)
+        elif event.event in _SETTLED:
+            watch.requests.clear()
         if event.event == "Stop" and event.last_message:
             watch.answers.append(event.last_message)
         # A clock that was set back since must not let this one outlive those that follow.

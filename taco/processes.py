@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -113,6 +114,29 @@ def is_alive(pid: int) -> bool:
         return _runs(Process(pid))
     except (psutil.Error, ValueError):
         return False
+
+
+def run_briefly(argv: Sequence[str], *, cwd: Path, environ: Mapping[str, str], most_s: float) -> tuple[int, str]:
+    """Exit code and output of a program that must not take long; what of it still runs then is killed, code 124.
+
+    Raises OSError when it cannot be run.
+    """
+    with subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=most_s)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            return 124, f"not done after {most_s:g} s"
+    return process.returncode, output.decode("utf-8", "replace")
 
 
 async def end(processes: Sequence[Process], *, grace_s: float) -> list[int]:

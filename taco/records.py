@@ -29,6 +29,7 @@ from taco.models import (
     from_iso,
     iso,
 )
+from taco.redact import redact, redacted
 
 pairs = calls.pairs
 
@@ -172,7 +173,26 @@ def ask_from(record: Mapping[str, str]) -> Ask:
         record["opened_at"],
         record.get("answer", ""),
         record.get("answered_at", ""),
+        record.get("kind", "question"),
+        tuple(json.loads(record.get("choices") or "[]")),
+        record.get("dialog", ""),
+        int(record.get("pid") or 0),
+        record.get("told_at", ""),
     )
+
+
+def ask_fields(ask: Ask) -> dict[str, str]:
+    """The hash of a question that is opened."""
+    return {
+        "id": ask.id,
+        "agent": ask.agent,
+        "question": ask.question,
+        "opened_at": ask.opened_at,
+        "kind": ask.kind,
+        "choices": json.dumps(ask.choices, ensure_ascii=False),
+        "dialog": ask.dialog,
+        "pid": str(ask.pid),
+    }
 
 
 def service_from(record: Mapping[str, str]) -> Service:
@@ -182,7 +202,8 @@ def service_from(record: Mapping[str, str]) -> Service:
 
 def event_json(event: Event) -> str:
     """An event as JSON; it begins with its id, which the scripts fill in (see `lua/library.lua`)."""
-    return calls.encode(event.as_dict())
+    told = event.as_dict()
+    return calls.encode(told | {"content": redact(event.content), "data": redacted(told["data"])})
 
 
 def event_from(text: str | bytes, entry_id: str = "") -> Event:
@@ -209,7 +230,7 @@ def queued_event(session: str, command: Command) -> Event:
         ts=command.timestamp,
         agent=command.target,
         command=command.id,
-        content=f"{command.sender} → {command.target}: {command.message[:_HEAD]}",
+        content=f"{command.sender} → {command.target}: {calls.preview(command.message)[:_HEAD]}",
         data={"sender": command.sender, "priority": str(command.priority), "when": str(command.when)},
     )
 
@@ -257,7 +278,7 @@ def asked_event(session: str, ask: Ask) -> Event:
         ts=ask.opened_at,
         agent=ask.agent,
         content=ask.question,
-        data={"ask": ask.id},
+        data={"ask": ask.id, "kind": ask.kind, "choices": list(ask.choices)},
     )
 
 
@@ -269,7 +290,7 @@ def answered_event(session: str, ask: Ask) -> Event:
         ts=ask.answered_at,
         agent=ask.agent,
         content=ask.answer,
-        data={"ask": ask.id, "question": ask.question},
+        data={"ask": ask.id, "kind": ask.kind, "question": ask.question},
     )
 
 

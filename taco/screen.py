@@ -36,6 +36,7 @@ class Reading:
     placeholder: bool = False  # the draft is exactly what a long paste collapses to
     busy: bool = False
     waiting: str = ""  # name of the dialog that is up
+    waiting_row: int = -1  # 0-based row where what shows it begins; -1: none is up
     limited: str = ""  # the text that says so
     exited: bool = False
 
@@ -66,10 +67,12 @@ def read_screen(screen: Screen, capture: str) -> Reading:
     below = _start_of_row(text, composer[1]) if composer else 0  # what stands above it is history
     exited = _last(screen.exited, text, below) is not None
     limited = _last(screen.limited, text, 0)
+    waiting, waiting_row = ("", -1) if exited else _dialog(screen.waiting, text, below)
     reading = Reading(
         tuple(lines),
         busy=not exited and _last(screen.busy, text, 0) is not None,
-        waiting="" if exited else _dialog(screen.waiting, text, below),
+        waiting=waiting,
+        waiting_row=waiting_row,
         limited=_limit(limited) if limited and not exited else "",
         exited=exited,
     )
@@ -89,7 +92,7 @@ def read_screen(screen: Screen, capture: str) -> Reading:
 
 def first_dialog(dialogs: Sequence[Dialog], reading: Reading) -> Dialog | None:
     """Which dialog of the first start is up, if any; above a live composer stands only history."""
-    name = _dialog(dialogs, "\n".join(reading.lines[reading.end_row or 0 :]), 0)
+    name, _ = _dialog(dialogs, "\n".join(reading.lines[reading.end_row or 0 :]), 0)
     return next((dialog for dialog in dialogs if dialog.name == name), None)
 
 
@@ -139,14 +142,14 @@ def _last(pattern: str | None, text: str, start: int) -> re.Match[str] | None:
     return found
 
 
-def _dialog(waiting: Iterable[Waiting], text: str, start: int) -> str:
-    """The name of the dialog whose match ends lowest, or ""; the first of the list where two end alike."""
-    lowest, name = -1, ""
+def _dialog(waiting: Iterable[Waiting], text: str, start: int) -> tuple[str, int]:
+    """Name and first row of the dialog whose match ends lowest, or ("", -1); the first listed where two end alike."""
+    lowest, name, row = -1, "", -1
     for each in waiting:
         found = _last(each.match, text, start)
         if found and found.end() > lowest:
-            lowest, name = found.end(), each.name
-    return name
+            lowest, name, row = found.end(), each.name, text.count("\n", 0, found.start())
+    return name, row
 
 
 def _start_of_row(text: str, row: int) -> int:

@@ -68,6 +68,7 @@ OPTIONS: tuple[tuple[str, Callable[[str], object], object, str], ...] = (
     ("dialog-at", numbers, frozenset(), "numbers of messages (from 1) with a permission dialog"),
     ("dialog-p", float, 0.0, "share of messages with a permission dialog"),
     ("dialog-when", str, "submit", "submit | text: after the message, or between its text and its Enter"),
+    ("dialog-asks", str, "make install", "what the tool would run; {n} is the number of the message"),
     ("dialog-s", float, 0.0, "it goes away by itself after this time (a person said no); 0: it stays"),
     ("die-at", numbers, frozenset(), "numbers of messages (from 1) at which it exits"),
     ("die-when", str, "text", "text | enter | submit: between text and Enter, instead of, or after the submission"),
@@ -84,6 +85,7 @@ OPTIONS: tuple[tuple[str, Callable[[str], object], object, str], ...] = (
 FLAGS = (
     ("collapse", "pastes over 2 lines or 800 characters show as a placeholder"),
     ("vim", "Escape leads to a normal mode in which letters are commands; i leads back"),
+    ("dialog-deaf", "no key answers a dialog"),
     ("put-back", "an interrupt puts the last prompt back into the composer"),
 )
 
@@ -410,7 +412,9 @@ class Hostile:
             self.later(self.options.dialog_s, lambda: self.end_dialog("denied"))
 
     def in_dialog(self, name: str, text: str) -> None:
-        if name == "enter" or text == "1":
+        if self.options.dialog_deaf:
+            self.log("discarded", text or name)
+        elif name == "enter" or text == "1":
             self.end_dialog("approved")
         elif name in {"escape", "ctrl-c"} or text == "2":
             self.end_dialog("denied")
@@ -459,7 +463,9 @@ class Hostile:
     def body(self, columns: int, most: int) -> tuple[list[str], int, int]:
         """Rows of the composer or the dialog, and where the cursor stands."""
         if self.dialog:
-            return ["  Bash: make install", "  Do you want to proceed?", "  ❯ 1. Yes", "    2. No"], 2, 2
+            asked = self.options.dialog_asks.replace("{n}", str(self.submitted))
+            above = [f"  {row}" for row in wrapped(f"Bash: {asked}", columns - 4)]
+            return [*above, "  Do you want to proceed?", "  ❯ 1. Yes", "    2. No"], len(above) + 1, 2
         if not self.draft and self.options.ghost:
             return [f"> {DIM}{self.options.ghost}{PLAIN_STYLE}"], 0, 2
         rows = wrapped("".join(unit[1] for unit in self.draft), columns - 3)[-most:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from taco import records
@@ -103,19 +103,20 @@ class State(Client):
         beat, (seconds, micros) = await asyncio.gather(self._run("GET", self.keys.heartbeat), self._run("TIME"))
         return None if beat is None else int(seconds) + int(micros) / 1e6 - int(beat) / 1000
 
-    async def open_ask(self, agent: str, question: str, ask_id: str, at: str) -> Ask:
+    async def open_ask(self, ask: Ask) -> Ask:
         """Opens a question to the person; the same id opens it once."""
-        event = records.asked_event(self.session, Ask(ask_id, agent, question, at))
+        event = records.asked_event(self.session, ask)
         keys = (
-            self.keys.ask(ask_id),
+            self.keys.ask(ask.id),
             self.keys.asks,
             self.keys.open_asks,
             self.keys.state,
             self.keys.events,
         )
-        args = (self.keys.live, records.event_json(event), ask_id, agent, question, at)
+        fields = (word for pair in records.ask_fields(ask).items() for word in pair)
+        args = (self.keys.live, records.event_json(event), ask.id, ask.agent, *fields)
         await self._script("open_ask", keys, args)
-        return await self._ask(ask_id)
+        return await self._ask(ask.id)
 
     async def answer_ask(self, ask_id: str, answer: str, at: str) -> Ask:
         """Answers a question; raises NotFoundError, or ConflictError when it has an answer."""
@@ -137,6 +138,11 @@ class State(Client):
             found = await self._script("all_asks", (self.keys.asks,), (prefix,))
         listed = [records.ask_from(records.pairs(flat)) for flat in found if flat]
         return sorted(listed, key=lambda ask: (ask.opened_at, ask.id))
+
+    async def note_told(self, ask_ids: Sequence[str], at: str) -> None:
+        """Notes when the person was told of questions that wait."""
+        for ask_id in ask_ids:
+            await self._put(self.keys.ask(ask_id), {"told_at": at})
 
     async def put_service(self, service: Service) -> None:
         """Writes a service's record; tells when its place or its health changed."""

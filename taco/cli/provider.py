@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from taco import files, paths
+from taco import files, paths, projects
 from taco.cli import say
 from taco.cli.options import Family, json_option
 from taco.errors import NotFoundError, UsageError
@@ -110,29 +110,32 @@ def check(file: Path, capture: Path | None, as_json: bool) -> None:
 @click.option("--remove", is_flag=True, help="Trust it no longer.")
 @json_option
 def trust(directory: Path, remove: bool, as_json: bool) -> None:
-    """Let DIRECTORY's .taco/config.toml and .taco/providers count: they say which programs run. Read them first."""
+    """Let DIRECTORY's .taco/config.toml and .taco/providers count: they say which programs run. Read them first.
+
+    They count as they are now: when one of them changes, you are asked again.
+    """
     here = directory.resolve()
     home = paths.home()
-    if remove and here not in files.trusted_projects(home):
+    if remove and here not in projects.trusted_projects(home):
         raise NotFoundError(f"{here} is not trusted", hint="trusted ones: " + ", ".join(_trusted()) or "none")
-    files.trust(home, here, trusted=not remove)
+    projects.trust(home, here, trusted=not remove)
     if as_json:
         say.data({"directory": str(here), "trusted": not remove, "all": _trusted()})
         return
     say.out(f"{here} is {'no longer trusted' if remove else 'trusted'}")
-    for path in sorted((here / ".taco").glob("**/*.toml")):
+    for path in projects.files_of(here):
         say.note(f"  {path}")
 
 
 def _trusted() -> list[str]:
-    return [str(each) for each in files.trusted_projects(paths.home())]
+    return [str(each) for each in projects.trusted_projects(paths.home())]
 
 
 def _row(each: ProviderFile, *, counts: bool) -> dict[str, Any]:
     program = each.provider.command[0] if each.provider else ""
     note = each.error
     if not each.trusted:
-        note = "its directory is not trusted: taco provider trust"
+        note = "its project is not trusted, or changed since: taco provider trust"
     elif not note and not counts:
         note = "replaced by another of that name"
     return {

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +13,11 @@ import click
 from taco import files, paths
 from taco.calls import MAX_BODY
 from taco.checks import spec_text
-from taco.cli import place, say
+from taco.cli import editing, place, say
 from taco.cli.body import read_body
 from taco.cli.caller import caller
 from taco.cli.options import Family, json_option, session_option
-from taco.errors import ConflictError, NotFoundError, SpecError, TacoError, UsageError
+from taco.errors import ConflictError, NotFoundError
 from taco.models import Event, EventType, Spec, iso
 from taco.provider import replaced
 from taco.spec import draw, mark, parse_spec
@@ -110,7 +106,11 @@ def submit(file: str, as_json: bool, session: str | None) -> None:
 @session_option
 def approve(as_json: bool, session: str | None) -> None:
     """Start the team that waits for review, as `taco spec show` showed it."""
-    here = place.find(session)
+    approve_spec(place.find(session), as_json=as_json)
+
+
+def approve_spec(here: place.Place, *, as_json: bool) -> None:
+    """Start the team that waits for review; raises ConflictError when it changed since it was shown."""
     fields = _fields(here)
     seen = fields.get("mark", "")
     if fields.get("status") == REVIEW and fields.get("shown", seen) != seen:
@@ -126,8 +126,12 @@ def approve(as_json: bool, session: str | None) -> None:
 @session_option
 def reject(reason: tuple[str, ...], as_json: bool, session: str | None) -> None:
     """Send the spec that waits for review back to Mother, with the REASON."""
-    here = place.find(session)
-    why, at = " ".join(reason), iso(time.time())
+    reject_spec(place.find(session), " ".join(reason), as_json=as_json)
+
+
+def reject_spec(here: place.Place, why: str, *, as_json: bool) -> None:
+    """Send the spec that waits for review back to Mother."""
+    at = iso(time.time())
     event = Event(EventType.SPEC_REJECTED, here.name, ts=at, content=why or "the person rejected the spec")
     _put(here, {"status": REJECTED, "reason": why, "told": "", "reviewed": "", "at": at}, only=(REVIEW,), event=event)
     if here.record.more.get("mother", True):
@@ -149,7 +153,10 @@ def edit(as_json: bool, session: str | None) -> None:
     before = _pretty(fields)
     if not before:
         raise NotFoundError("there is no spec to edit", hint="Mother has not proposed one; or: taco spec submit FILE")
-    after = _edit(before, lambda text: _parse(text, here.record.max_agents, here))
+    as_it_is = "to start the team as it is: taco spec approve"
+    after = editing.edit(
+        before, "spec.json", lambda text: _parse(text, here.record.max_agents, here), unchanged=as_it_is
+    )
     edited = mark(_parse(after, here.record.max_agents, here))
     values = {"status": SUBMITTED, "text": after, "source": "person", "reviewed": edited, "errors": ""}
     _put(here, values, unless=(RUNNING, APPROVED))
@@ -250,34 +257,3 @@ def _pretty(fields: Mapping[str, str]) -> str:
     if fields.get("json"):
         return json.dumps(json.loads(fields["json"]), indent=2, ensure_ascii=False) + "\n"
     return fields.get("text", "")
-
-
-def _edit(text: str, check_text: Callable[[str], object]) -> str:
-    """`text` as the person's editor leaves it, once it is valid; raises UsageError when they give up."""
-    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
-    with tempfile.TemporaryDirectory(prefix="taco-spec-") as directory:
-        path = Path(directory) / "spec.json"
-        path.write_text(text, encoding="utf-8")
-        while True:
-            _run_editor([*editor, str(path)])
-            after = path.read_text(encoding="utf-8")
-            if after == text:
-                raise UsageError("nothing was changed", hint="to start the team as it is: taco spec approve")
-            try:
-                check_text(after)
-            except SpecError as error:
-                for line in error.errors:
-                    say.note(f"{say.paint('error:', 'bold red')} {say.clean(line)}")
-                if not click.confirm("Edit again?", default=True, err=True):
-                    raise
-            else:
-                return after
-
-
-def _run_editor(words: list[str]) -> None:
-    try:
-        code = subprocess.run(words, check=False).returncode
-    except OSError as error:
-        raise TacoError(f"the editor {words[0]!r} cannot be run: {error.strerror}", hint="set EDITOR") from None
-    if code:
-        raise TacoError(f"the editor ended with {code}; nothing was submitted")

@@ -18,6 +18,7 @@ from typing import Any
 
 from taco import files, log, paths, processes, redis_server
 from taco.agents import Agents, Ground
+from taco.answering import Hand
 from taco.broker import Broker
 from taco.config import VARIABLES
 from taco.errors import BrokerError, ConflictError, Exit, TacoError, TemporaryError, TmuxError, TmuxGoneError
@@ -25,9 +26,11 @@ from taco.executor import Doors, Executor
 from taco.models import AgentStatus, Event, EventType, Incarnation, Level, Pane
 from taco.observe import Observer
 from taco.orchestrator import cleaning
+from taco.orchestrator.asking import Asking
 from taco.orchestrator.desk import Desk
 from taco.orchestrator.following import Follower
 from taco.orchestrator.journal import Journal
+from taco.orchestrator.notices import Notices
 from taco.orchestrator.outbox import Outboxes
 from taco.orchestrator.planning import Planning
 from taco.orchestrator.settings import LiveSettings
@@ -205,11 +208,12 @@ async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
     observer = Observer(pipe, time.time, ready_timeout_s=config.ready_timeout_s)
     for directory in ("spool", "bodies", "buffers"):
         (record.directory / directory).mkdir(mode=0o700, exist_ok=True)
+    guard = Guard(pipe, record.directory / "buffers", fence=fence)
     doors = Doors(
         session=record.name,
         queue=broker,
         eyes=observer,
-        guard=Guard(pipe, record.directory / "buffers", fence=fence),
+        guard=guard,
         incarnation=_incarnations(pipe),
         config=config,
         bodies=record.directory / "bodies",
@@ -234,6 +238,8 @@ async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
         executor=Executor(doors),
         agents=Agents(ground, pipe, time.time),
         ground=ground,
+        hand=Hand(record.name, pipe, guard),
+        settings=settings.now,
         providers=files.providers(paths.config_home(), record.home, record.project_dir),
     )
 
@@ -272,6 +278,8 @@ class Run:
         self._planning = Planning(desk)
         self._team = Team(desk)
         self._outboxes = Outboxes(desk)
+        self._asking = Asking(desk)
+        self._notices = Notices(desk)
         self._follower = Follower(desk.broker, journal, self._hurry)
         self._exit = Exit.OK
 
@@ -349,6 +357,8 @@ class Run:
         desk.keep_team()
         await self._outboxes.step()
         await self._team.note_states(await desk.observer.sweep())
+        await self._asking.step()
+        await self._notices.step()
         for name in await desk.broker.waiting_agents():
             desk.executor.wake(name)
 
@@ -411,6 +421,7 @@ class Run:
 
     def _hurry(self, event: Event) -> None:
         """What the team waits for brings the next round forward."""
+        self._notices.note(event)
         if str(event.type).startswith(_HURRIED):
             self._round.set()
 

@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from taco import files, paths
 from taco.agents import Agents, Ground
+from taco.answering import Hand
 from taco.broker import Broker
 from taco.config import Config
 from taco.errors import ConflictError, QueueFullError
@@ -41,6 +42,8 @@ class Desk:
     agents: Agents
     ground: Ground
     providers: Mapping[str, Provider]
+    hand: Hand
+    settings: Callable[[], Config]  # as the files say now
     team: list[Agent] = field(default_factory=list)  # as Redis had it at the beginning of this round
     _kept_team: list[Agent] = field(default_factory=list)
     _kept: tuple[dict[str, str], ...] = ()

@@ -19,6 +19,7 @@ from taco import log
 from taco.models import Event, iso
 from taco.orchestrator.terminal import Terminal
 from taco.records import event_from, told
+from taco.redact import redact, redacted
 
 _COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m", "debug": "\x1b[2m"}
 MOST_BYTES = 20_000_000  # the log begins anew after this, with the old one beside it
@@ -66,9 +67,9 @@ class Journal:
 
     def _log(self, level: str, event: str, values: Mapping[str, Any]) -> None:
         ts = iso(time.time())
-        text = " ".join(f"{name}={value}" for name, value in values.items())
+        text = redact(" ".join(f"{name}={value}" for name, value in values.items()))
         self._line(level, ts, event, text)
-        self._json({"ts": ts, "level": level, "type": event, "content": text, "data": dict(values)})
+        self._json({"ts": ts, "level": level, "type": event, "content": text, "data": redacted(dict(values))})
 
     def _line(self, level: str, ts: str, what: str, text: str) -> None:
         colour = _COLOURS.get(level, "")

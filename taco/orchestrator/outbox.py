@@ -14,7 +14,7 @@ from typing import Any
 
 from taco import calls, log, services
 from taco.errors import QueueFullError, TacoError, TemporaryError
-from taco.models import EVERYONE, PERSON, Agent, Command, Event, EventType, Priority, Service, When, from_iso, iso
+from taco.models import EVERYONE, PERSON, Agent, Ask, Command, Event, EventType, Priority, Service, When, from_iso, iso
 from taco.orchestrator.desk import Desk
 from taco.spool import TRIES, Box, is_filled
 
@@ -143,6 +143,13 @@ class Call:
             raise ValueError(f"{str(found)[:80]!r} cannot be a {name}")
         return found
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A field that is a list of texts; nothing when it is not there."""
+        found = self._fields.get(name) or []
+        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+            raise ValueError(f"{name} is no list of texts")
+        return tuple(each.encode(errors="replace").decode() for each in found)
+
     def inner(self, name: str) -> Call:
         """A field that is an object."""
         found = self._fields[name]
@@ -184,7 +191,8 @@ async def _import(desk: Desk, agent: Agent, call: Call) -> None:
     elif call.verb == "ask":
         question = call.text("question", "text")
         calls.check_body(question)
-        await desk.broker.open_ask(agent.name, question, call.matching("id", _ASK_ID), at)
+        asked = Ask(call.matching("id", _ASK_ID), agent.name, question, at, choices=call.texts("choices"))
+        await desk.broker.open_ask(asked)
     elif call.verb == "service":
         await _offer(desk, agent, call.inner("service"))
     else:

@@ -15,11 +15,15 @@ class LiveSettings:
     def __init__(self, config_home: Path, home: Path, project: Path) -> None:
         """Raises what `files.settings` raises."""
         self._places = (config_home, home, project)
-        self._files = (config_home / "config.toml", project / ".taco" / "config.toml")
+        self._files = (config_home / "config.toml", project / ".taco" / "config.toml", home / "trusted.json")
         self._seen = tuple(map(_stamp, self._files))
         self._now = self.config = self._read()
 
     def token_budget(self) -> int:
+        """The tokens that one agent may use, as of now."""
+        return self.now().token_budget
+
+    def now(self) -> Config:
         """As the files say now; as they said before, while one is broken."""
         seen = tuple(map(_stamp, self._files))
         if seen != self._seen:
@@ -28,10 +32,13 @@ class LiveSettings:
                 self._now = self._read()
             except ConfigError as error:
                 log.warning("config.broken", error=error.message, hint=error.hint)
-        return self._now.token_budget
+        return self._now
 
     def _read(self) -> Config:
-        return files.settings(*self._places).config
+        found = files.settings(*self._places)
+        for note in found.notes:
+            log.warning("config.ignored", reason=note)
+        return found.config
 
 
 def _stamp(path: Path) -> int:

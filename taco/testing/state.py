@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from taco import keys, records
@@ -144,12 +144,12 @@ class State(Memory):
         if self._holder() in ("", token):
             self._owner, self._heartbeat_ms = ("", 0.0), 0
 
-    async def open_ask(self, agent: str, question: str, ask_id: str, at: str) -> Ask:
+    async def open_ask(self, ask: Ask) -> Ask:
         """Opens a question to the person; the same id opens it once."""
-        if ask_id not in self._asks:
-            self._asks[ask_id] = Ask(ask_id, agent, question, at)
-            self._tell(records.asked_event(self.session, self._asks[ask_id]))
-        return self._asks[ask_id]
+        if ask.id not in self._asks:
+            self._asks[ask.id] = ask
+            self._tell(records.asked_event(self.session, ask))
+        return self._asks[ask.id]
 
     async def answer_ask(self, ask_id: str, answer: str, at: str) -> Ask:
         """Answers a question; raises NotFoundError, or ConflictError when it has an answer."""
@@ -166,6 +166,11 @@ class State(Memory):
         """Questions, oldest first."""
         listed = [ask for ask in self._asks.values() if not (open_only and ask.answered_at)]
         return sorted(listed, key=lambda ask: (ask.opened_at, ask.id))
+
+    async def note_told(self, ask_ids: Sequence[str], at: str) -> None:
+        """Notes when the person was told of questions that wait."""
+        for ask_id in ask_ids:
+            self._asks[ask_id] = replace(self._asks[ask_id], told_at=at)
 
     async def put_service(self, service: Service) -> None:
         """Writes a service's record; tells when its place or its health changed."""

@@ -92,11 +92,11 @@ def clauses(target: Target, seen: Seen, notes: Mapping[str, str]) -> dict[str, s
 
 
 def all_of(parts: Sequence[str]) -> str:
-    """One format that is 1 when every part is (tmux 3.3a's `&&` takes two)."""
-    joined = parts[-1]
-    for part in reversed(parts[:-1]):
-        joined = f"#{{&&:{part},{joined}}}"
-    return joined
+    """One format that is 1 when every part is (tmux 3.3a's `&&` takes two, and formats nest 100 deep at most)."""
+    if len(parts) == 1:
+        return parts[0]
+    half = (len(parts) + 1) // 2
+    return f"#{{&&:{all_of(parts[:half])},{all_of(parts[half:])}}}"
 
 
 def keystrokes(pane: str, text: str) -> list[str]:
@@ -153,6 +153,13 @@ class Guard:
         keys = command("send-keys", "-t", target.pane, "Enter")
         done = command("set-option", "-p", "-t", target.pane, "@taco_entered", f"{note}.{count}")
         return await self._guarded(target, seen, notes, [keys, done])
+
+    async def answer(self, target: Target, mark: str, key: str, seen: Seen) -> Verdict:
+        """One key at a dialog, once for each mark and process."""
+        note = record(mark, target.pid)
+        notes = {"answered": f"#{{!=:#{{@taco_answered}},{note}}}"}
+        done = command("set-option", "-p", "-t", target.pane, "@taco_answered", note)
+        return await self._guarded(target, seen, notes, [command("send-keys", "-t", target.pane, key), done])
 
     async def press_keys(self, target: Target, keys: Sequence[str], seen: Seen = NOTHING_SEEN) -> Verdict:
         """Named keys (`C-u`, `Escape`), under the same test of the pane."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from taco.dialog import OpenDialog
 from taco.message import literal
 from taco.provider import Provider
 from taco.screen import Reading
@@ -82,6 +83,14 @@ def seen_text(provider: Provider, reading: Reading, cursor: tuple[int, int]) -> 
         **_dialogs(provider, reading),
     }
     return Seen(lines, _cursor_in_composer(reading, cursor))
+
+
+def seen_dialog(reading: Reading, dialog: OpenDialog) -> Seen:
+    """What must not have changed for a key to be pressed at the dialog that `reading` shows: every row of it."""
+    patterns = {
+        f"row {dialog.first_row + at + 1}": f"^{literal(row)}$" for at, row in enumerate(dialog.rows) if row.strip()
+    }
+    return Seen({name: (each, first_match(reading.lines, each)) for name, each in patterns.items()})
 
 
 def _last_text(rows: tuple[str, ...]) -> str:

@@ -4,15 +4,19 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from taco.broker import Broker
-from taco.models import Agent, AgentState, AgentStatus, Command, CommandState, Evidence, Level, Outcome
+from taco.models import Agent, AgentState, AgentStatus, Ask, Command, CommandState, Evidence, Level, Outcome
 from tests.cli.conftest import Shop, taco
 from tests.support.paths import ROOT
 from tests.support.waiting import wait_for
 
+AT = "2026-01-01T00:00:00.000Z"
+
 
 def ask(shop: Shop, question: str, agent: str = "web") -> str:
-    done = taco("ask", question, env=shop.pane(agent))
+    done = taco("ask", question, "--wait", "0", env=shop.pane(agent))
     assert done.code == 0, done.err
     return done.out.strip()
 
@@ -89,6 +93,69 @@ def test_an_answer_that_does_not_come_in_time_comes_as_a_message(shop: Shop) -> 
     assert done.code == 75
     assert "the answer will come as a message" in done.err
     assert taco("inbox", "--json").json["asks"][0]["id"] == done.out.strip()
+
+
+def test_choices_are_numbered_and_nothing_else_is_an_answer(shop: Shop) -> None:
+    done = taco("ask", "Which?", "--choices", "Postgres, SQLite", "--wait", "0", env=shop.pane("web"))
+    assert (done.code, taco("inbox", "--json").json["asks"][0]["choices"]) == (0, ["Postgres", "SQLite"])
+    wrong = taco("answer", "MySQL")
+    assert (wrong.code, "1. Postgres, 2. SQLite" in wrong.err) == (2, True)
+    assert taco("approve", done.out.strip()).code == 2
+    assert "taco answer" in taco("inbox").out
+    assert taco("answer", "2").code == 0
+    command = queued(shop, "web")
+    assert command is not None
+    assert command.message.endswith(": SQLite")
+
+
+@pytest.mark.parametrize("choices", ["one", "a,A", ",".join("abcdefghij")])
+def test_choices_that_are_none(shop: Shop, choices: str) -> None:
+    done = taco("ask", "Which?", "--choices", choices, env=shop.pane("web"))
+    assert (done.code, "give two to 9 different answers" in done.err) == (2, True)
+
+
+def test_a_question_is_approved_or_denied(shop: Shop) -> None:
+    first = ask(shop, "May I?")
+    assert taco("approve").code == 0
+    second = ask(shop, "May I too?", "api")
+    assert taco("deny", second, "not", "today").code == 0
+    texts = [str(getattr(queued(shop, name), "message", "")) for name in ("web", "api")]
+    assert [text.rpartition("”: ")[2] for text in texts] == ["yes", "no: not today"]
+    again = taco("approve", first)
+    assert (again.code, "answered already: yes" in again.err) == (1, True)
+
+
+def test_what_nobody_asked_is_neither_approved_nor_denied(shop: Shop) -> None:
+    for words in (["approve"], ["deny"], ["approve", "a1b2c3"], ["deny", "a1b2c3", "why"], ["approve", "web"]):
+        done = taco(*words)
+        assert (done.code, "taco inbox" in done.err) == (5, True), done.err
+    assert taco("approve", "plan").code == 1
+    assert taco("deny", "plan").code == 1
+
+
+def test_of_several_dialogs_one_is_named(shop: Shop) -> None:
+    asks = [Ask(f"d{name}0001", name, "make", AT, kind="permission", dialog=name, pid=1) for name in ("web", "api")]
+    for each in asks:
+        shop.do(lambda broker, each=each: broker.open_ask(each))
+    done = taco("approve")
+    assert (done.code, "2 wait: say which one" in done.err, "dweb0001 (web)" in done.err) == (5, True, True)
+    assert "has no plain yes" in taco("approve", "api").err
+
+
+def test_a_dialog_whose_window_is_gone_is_not_answered(shop: Shop) -> None:
+    shop.do(lambda broker: broker.open_ask(Ask("d00001", "web", "make", AT, "", "", "permission", ("1. Yes",), "f", 1)))
+    done = taco("approve", "d00001", "--json")
+    assert done.code == 5
+    assert done.json["error"]["message"].startswith("web has no window")
+    assert taco("answer", "d00001", "7").code == 2
+
+
+@pytest.mark.parametrize("words", [["answer", "yes"], ["approve"], ["deny"], ["approve", "plan"]])
+def test_an_agent_answers_nothing(shop: Shop, words: list[str]) -> None:
+    ask(shop, "May I?")
+    done = taco(*words, env=shop.pane("web"))
+    assert (done.code, "is the person's to run" in done.err) == (1, True)
+    assert len(taco("inbox", "--json").json["asks"]) == 1
 
 
 def test_the_person_does_not_ask(shop: Shop) -> None:

@@ -351,7 +351,7 @@ def test_a_sandboxed_agent_leaves_it_in_its_outbox(shop: Shop, short_tmp: Path) 
     assert "queued through the outbox" in done.err
     assert forbidden(shop, outbox, "done", "all of it").code == 0
     assert [each["target"] for each in forbidden(shop, outbox, "broadcast", "hello", "--json").json] == ["all"]
-    assert forbidden(shop, outbox, "ask", "which one?").code == 0
+    assert forbidden(shop, outbox, "ask", "which one?", "--choices", "a,b").code == 75
     files = sorted(outbox.iterdir())
     assert {each.suffix for each in files} == {".json"}
     calls = [json.loads(each.read_text()) for each in files]

@@ -20,6 +20,7 @@ from taco.models import (
     Agent,
     AgentState,
     AgentStatus,
+    Ask,
     Command,
     CommandState,
     Event,
@@ -848,9 +849,11 @@ async def test_a_claim_runs_out(broker: AnyBroker) -> None:
 
 
 async def test_a_question_is_opened_and_answered_once(broker: AnyBroker) -> None:
-    ask = await broker.open_ask("be", "Postgres or SQLite?", "a1", AT)
-    assert await broker.open_ask("be", "Postgres or SQLite?", "a1", LATER) == ask
-    await broker.open_ask("fe", "Which color?", "a2", LATER)
+    asked = Ask("a1", "be", "Postgres or SQLite?", AT, choices=("Postgres", "SQLite"))
+    assert await broker.open_ask(asked) == asked
+    assert await broker.open_ask(replace(asked, opened_at=LATER)) == asked
+    shown = Ask("a2", "fe", "Do you want to proceed?", LATER, "", "", "permission", ("1. Yes", "2. No"), "f00", 42)
+    assert await broker.open_ask(shown) == shown
     assert [each.id for each in await broker.asks()] == ["a1", "a2"]
     answered = await broker.answer_ask("a1", "SQLite", LATER)
     assert (answered.answer, answered.answered_at, answered.question) == ("SQLite", LATER, "Postgres or SQLite?")
@@ -862,7 +865,8 @@ async def test_a_question_is_opened_and_answered_once(broker: AnyBroker) -> None
         await broker.answer_ask("a3", "yes", LATER)
     events = await broker.events()
     assert [str(event.type) for event in events] == ["ask.opened", "ask.opened", "ask.answered"]
-    assert events[2].data == {"ask": "a1", "question": "Postgres or SQLite?"}
+    assert events[1].data == {"ask": "a2", "kind": "permission", "choices": ["1. Yes", "2. No"]}
+    assert events[2].data == {"ask": "a1", "kind": "question", "question": "Postgres or SQLite?"}
 
 
 async def test_services_tell_what_changed(broker: AnyBroker) -> None:
@@ -951,7 +955,7 @@ async def test_every_key_carries_the_tag_of_its_session(real: Broker, url: str) 
     for n, outcome in enumerate([DELIVERED, DEAD, Outcome(CommandState.UNCONFIRMED)]):
         await real.enqueue(command(f"c{n}", when=When.NOW))
         await real.finish(await typed(real), outcome, AT)
-    await real.open_ask("be", "?", "a1", AT)
+    await real.open_ask(Ask("a1", "be", "?", AT))
     await real.put_service(Service("api"))
     await real.claim("t", 60_000)
     found = await real._run("KEYS", "*")

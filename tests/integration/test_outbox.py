@@ -81,7 +81,7 @@ async def office(taco_home: Path, short_tmp: Path) -> AsyncIterator[Office]:
         observer = Observer(pipe, time.time, ready_timeout_s=1)
         doors: Any = None
         agents = Agents(ground, pipe, time.time)
-        desk = Desk(record, Config(), broker, pipe, observer, Executor(doors), agents, ground, {})
+        desk = Desk(record, Config(), broker, pipe, observer, Executor(doors), agents, ground, {}, doors, Config)
         for window, name, workspace in ((0, "mother", ""), (3, "api", "."), (4, "bb", "w")):
             await broker.put_agent(
                 Agent(window, name, status=AgentStatus.RUNNING, workspace=workspace, pid=os.getpid())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,13 +17,15 @@ import pytest
 
 from taco import paths
 from taco.agents import Agents, Ground
+from taco.answering import Hand
 from taco.config import Config
 from taco.errors import BrokerError, TmuxError
-from taco.models import Agent, AgentState, AgentStatus, EventType, Level, Pane
+from taco.models import Agent, AgentState, AgentStatus, Ask, EventType, Level, Pane
 from taco.orchestrator.desk import Desk
 from taco.orchestrator.planning import Planning, brief_for
 from taco.orchestrator.team import Team
 from taco.provider import parse_provider
+from taco.tmux.guard import Guard
 from tests.support.delivery import SESSION, Rig
 from tests.support.tmux import Tmux
 from tests.support.waiting import wait_for_async
@@ -74,6 +78,8 @@ class Stage:
             agents=Agents(self.ground, pipe or rig.pipe, lambda: 1_700_000_000.0),
             ground=self.ground,
             providers={"sleeper": SLEEPER, "gone": GONE},
+            hand=Hand(SESSION, rig.pipe, Guard(rig.pipe, rig.directory)),
+            settings=Config,
         )
 
     async def add(self, *agents: Agent) -> None:
@@ -229,7 +235,8 @@ async def until(team: Team, met: Callable[[], Awaitable[bool]]) -> None:
 
 async def test_stubborn_agents_end_beside_the_rounds(stage: Stage) -> None:
     ignores = (
-        "import signal, sys, time; signal.signal(15, signal.SIG_IGN); open(sys.argv[1], 'w').close(); time.sleep(99)"
+        "import signal, sys, time; [signal.signal(each, signal.SIG_IGN) for each in (1, 15)];"
+        "open(sys.argv[1], 'w').close(); time.sleep(99)"
     )
     stubborn = (sys.executable, "-c", ignores, f"{stage.rig.directory}/{{agent}}.ignores")
     provider = SLEEPER.model_copy(update={"name": "stubborn", "command": stubborn, "first_prompt": "none"})
@@ -238,7 +245,7 @@ async def test_stubborn_agents_end_beside_the_rounds(stage: Stage) -> None:
         await stage.add(replace(planned(name, number), provider="stubborn"))
     desk = stage.desk()
     desk.providers = {**desk.providers, "stubborn": provider}
-    desk.config = Config(grace_s=2.0, start_concurrency=9)
+    desk.config = Config(grace_s=60, start_concurrency=9)
     team = Team(desk)
     await team.step()
     files = [stage.rig.directory / f"{name}.ignores" for name in names]
@@ -247,7 +254,11 @@ async def test_stubborn_agents_end_beside_the_rounds(stage: Stage) -> None:
         await stage.rig.broker.push_request({"verb": "remove", "agent": name, "at": "2030"})
     await stage.rig.broker.push_request({"verb": "add", "agent": "new", "spec": {"name": "new", "role": "x"}})
     await team.step()
-    assert {each.name for each in await stage.rig.broker.agents()} == {*names, "new"}
+    team_now = await stage.rig.broker.agents()
+    assert {each.name for each in team_now} == {*names, "new"}
+    for each in team_now:
+        if each.name in names:
+            os.kill(each.pid, signal.SIGKILL)  # the test need not wait for the grace to be over
     await asyncio.gather(*team._changing.values())
     assert [each.name for each in await stage.rig.broker.agents()] == ["new"]
     assert await stage.rig.broker.requests() == {}
@@ -272,7 +283,7 @@ async def test_a_new_agent_of_an_old_name_gets_a_brief(stage: Stage) -> None:
     await stage.add(planned())
     team = Team(stage.desk())
     await team.step()
-    await stage.rig.broker.open_ask("api", "why?", "q1", "2026-01-01T00:00:00.000Z")
+    await stage.rig.broker.open_ask(Ask("q1", "api", "why?", "2026-01-01T00:00:00.000Z"))
     await stage.rig.broker.push_request({"verb": "remove", "agent": "api", "at": "2030"})
     await stage.rig.broker.push_request({"verb": "add", "agent": "api", "spec": {"name": "api", "role": "other"}})
 

@@ -17,6 +17,7 @@ from taco.models import (
     Agent,
     AgentState,
     AgentStatus,
+    Ask,
     Command,
     CommandState,
     Event,
@@ -104,7 +105,7 @@ async def test_everything_that_redis_knows(broker: Broker) -> None:
     await broker.put_session({"status": "review", "prompt": "build it", "provider": "demo", "yolo": "1"})
     await broker.put_spec({"status": "review", "json": "{}"})
     await broker.put_service(Service("web", "http://localhost:1", 1, "ok", "fe"))
-    await broker.open_ask("fe", "which colour?", "q1", AT)
+    await broker.open_ask(Ask("q1", "fe", "which colour?", AT))
     await broker.claim("me", 60_000)
     await broker.renew("me", 60_000, 1)
     await broker.enqueue(Command("c1", "be", "fe", "API ready\nsee docs", timestamp=AT))

@@ -34,6 +34,47 @@ def test_a_bad_value_names_source_key_and_value(key: str, value: object) -> None
     assert repr(value) in caught.value.message
 
 
+def test_rules_hold_for_an_agent_a_provider_or_everybody() -> None:
+    tables = {
+        "auto_approve": ["Read"],
+        "providers": {"claude": {"auto_approve": ["Bash(make:*)"]}},
+        "agents": {"api": {"auto_approve": ["Bash(npm test:*)"]}},
+    }
+    config, sources = merge([Layer("config.toml", tables)])
+    assert config.rules_for("api", "claude") == ("Bash(npm test:*)", "Bash(make:*)", "Read")
+    assert config.rules_for("web", "codex") == ("Read",)
+    assert sources["agents"] == "config.toml"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"auto_approve": ["Bash"]}, "would allow every command"),
+        ({"auto_approve": ["npm test"]}, "is no rule"),
+        ({"agents": {"api": {"auto_aprove": []}}}, "config.toml: agents.api.auto_aprove: "),
+        ({"providers": {"claude": {"auto_approve": ["Bash(*)"]}}}, "config.toml: providers.claude.auto_approve: "),
+        ({"quiet_hours": "22-7"}, "config.toml: quiet_hours: "),
+        ({"quiet_hours": "24:00-07:00"}, "config.toml: quiet_hours: "),
+        ({"notify": ["pigeon"]}, "config.toml: notify.0: "),
+    ],
+)
+def test_a_bad_rule_is_named(values: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        merge([Layer("config.toml", values)])
+    assert said in caught.value.message
+
+
+def test_lists_in_variables_stand_with_commas() -> None:
+    layer = from_environment({"TACO_AUTO_APPROVE": "Bash(npm run a,b:*), Read", "TACO_NOTIFY": "bell,desktop"})
+    config, _ = merge([layer])
+    assert config.auto_approve == ("Bash(npm run a,b:*)", "Read")
+    assert config.notify == ("bell", "desktop")
+
+
+def test_tables_are_no_variables() -> None:
+    assert from_environment({"TACO_AGENTS": "x", "TACO_PROVIDERS": "y"}).values == {}
+
+
 def test_the_environment_is_a_layer() -> None:
     layer = from_environment({"TACO_MAX_AGENTS": "5", "TACO_MODEL": "", "TACO_HOME": "/x", "MAX_AGENTS": "6"})
     assert layer.values == {"max_agents": "5"}

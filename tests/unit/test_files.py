@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from taco import files
+from taco import files, projects
 from taco.errors import ConfigError, NotFoundError, TacoError
 from taco.orchestrator.settings import LiveSettings
 
@@ -32,7 +32,7 @@ def project(tmp_path: Path) -> Path:
 def test_settings_come_in_layers(config_home: Path, home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (config_home / "config.toml").write_text('provider = "demo"\nmax_agents = 5\nattempts = 2\nmodel = "m"\n')
     (project / ".taco" / "config.toml").write_text("max_agents = 6\nattempts = 4\n")
-    files.trust(home, project)
+    projects.trust(home, project)
     monkeypatch.setenv("TACO_ATTEMPTS", "5")
     found = files.settings(config_home, home, project, {"model": "flagged", "provider": None})
     config = found.config
@@ -84,9 +84,9 @@ def test_a_projects_provider_counts_once_it_is_trusted(config_home: Path, home: 
     (project / ".taco" / "providers" / "mine.toml").write_text(MINE)
     with pytest.raises(NotFoundError, match="not trusted"):
         files.provider("mine", config_home, home, project)
-    files.trust(home, project)
+    projects.trust(home, project)
     assert files.provider("mine", config_home, home, project)
-    files.trust(home, project, trusted=False)
+    projects.trust(home, project, trusted=False)
     assert "mine" not in files.providers(config_home, home, project)
 
 
@@ -94,24 +94,6 @@ def test_an_unknown_provider_lists_the_others(config_home: Path, home: Path) -> 
     with pytest.raises(NotFoundError) as caught:
         files.provider("hal", config_home, home)
     assert "claude, demo, shell" in caught.value.hint
-
-
-def test_trust_reaches_below_and_not_beside(home: Path, project: Path) -> None:
-    inner = project / "a" / "b"
-    inner.mkdir(parents=True)
-    files.trust(home, project)
-    assert files.is_trusted(home, inner)
-    assert not files.is_trusted(home, project.parent)
-    assert not files.is_trusted(home, project.parent / "project2")
-    assert files.trusted_projects(home) == [project.resolve()]
-
-
-def test_trust_looks_through_links(home: Path, project: Path, tmp_path: Path) -> None:
-    files.trust(home, project)
-    (tmp_path / "link").symlink_to(project)
-    (project / "out").symlink_to(tmp_path)
-    assert files.is_trusted(home, tmp_path / "link")
-    assert not files.is_trusted(home, project / "out")
 
 
 def test_a_comment_at_the_head_of_a_prompt_is_not_sent() -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.support.paths import PACKAGE, ROOT
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("models", "errors", "log"),
+    ("models", "errors", "log", "redact"),
     (
         "delivery",
         "message",
@@ -32,11 +32,26 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "screen",
         "hooks",
         "transcript",
+        "dialog",
+        "rules",
         "lua",
         "paths",
     ),
-    ("tmux", "broker", "wire", "line", "redis_server", "spool", "files", "trust", "locks", "processes", "testing"),
-    ("executor", "agents", "observe", "inbox", "services", "doctor", "supervision", "checks"),
+    (
+        "tmux",
+        "broker",
+        "wire",
+        "line",
+        "redis_server",
+        "spool",
+        "files",
+        "projects",
+        "trust",
+        "locks",
+        "processes",
+        "testing",
+    ),
+    ("executor", "agents", "observe", "inbox", "answering", "services", "doctor", "supervision", "checks"),
     ("session", "orchestrator"),
     ("monitor", "demo"),
     ("cli", "__main__"),
@@ -48,7 +63,12 @@ NEIGHBOURS = {
     ("screen", "provider"): "a screen is read by a provider's rules",
     ("state", "provider"): "what an agent does is judged by its provider's rules",
     ("state", "screen"): "and by what was read of its screen",
+    ("dialog", "screen"): "a dialog is found in what was read of a screen",
+    ("dialog", "message"): "and known again by its text alone",
+    ("rules", "message"): "what a dialog shows is compared by its text alone",
+    ("config", "rules"): "a setting is checked where it is read",
     ("records", "calls"): "the models say the same words as the calls that go without them",
+    ("files", "projects"): "a project's files count once it is trusted",
     ("wire", "line"): "the models' calls go over the same connection",
 }
 OWNERS = {

@@ -1,0 +1,131 @@
+"""An open dialog as a screen shows it: what it says, which answers it takes, and how it is known again. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from taco.message import squash
+from taco.screen import Reading
+
+MOST_ROWS = 60  # of a dialog, from its end: more is not compared
+ESCAPE = "Escape"
+_RULE = re.compile(r"^\s*[─━═]{12,}")
+_LINES = re.compile(r"[─━═╌┄│╭╮╰╯]")
+_FRAME = re.compile(r"^[\s─━═╌┄│╭╮╰╯]*$")
+_OPTION = re.compile(r"^(?P<mark>[ \u00a0│❯›>●○*]{0,6})(?P<key>[1-9])[.)] (?P<label>\S.*?) *$")
+_MARK = re.compile(r"^[ \u00a0❯›>]*")  # what shows where the cursor is: it may move, the dialog stays the same
+_BOX = re.compile(r"\[[ x✔✓]\]|[◻◼☐☑☒]")
+_YES = re.compile(r"(?:yes|approve|allow|accept|proceed)\b", re.IGNORECASE)
+_NO = re.compile(r"(?:no|deny|reject|cancel|decline|keep planning)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One answer that a dialog offers: the key that gives it, and its words."""
+
+    key: str
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.key}. {self.label}"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDialog:
+    """A dialog on a screen: `rows` from `first_row` (0-based) to its last, as they stand there."""
+
+    name: str
+    first_row: int
+    rows: tuple[str, ...]
+    options: tuple[Option, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same dialog: wherever it stands, however wide the screen is, whichever answer is marked."""
+        said = _LINES.sub("", squash("".join(_MARK.sub("", row) for row in self.rows)))
+        return hashlib.sha256(f"{self.name}\n{said}".encode()).hexdigest()[:16]
+
+    @property
+    def text(self) -> str:
+        """What it says before its answers, without frames and blank rows at the ends."""
+        first = next((at for at, row in enumerate(self.rows) if self.options and _OPTION.match(row)), len(self.rows))
+        kept = [row.strip(" \u00a0") for row in self.rows[:first] if not row.strip() or not _FRAME.match(row)]
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
+
+
+def options_from(choices: Sequence[str]) -> tuple[Option, ...]:
+    """The options behind `<key>. <label>`, or behind bare labels, which are numbered."""
+    known = [re.fullmatch(r"([1-9])\. (.+)", each, re.DOTALL) for each in choices]
+    if all(known):
+        return tuple(Option(each[1], each[2]) for each in known if each)
+    return tuple(Option(str(number), each) for number, each in enumerate(choices, 1))
+
+
+def choose(options: Sequence[Option], words: str) -> Option | None:
+    """The option that `words` name: its key, its label, or the beginning of one label only."""
+    wanted = words.strip().casefold()
+    for each in options:
+        if wanted in (each.key, each.label.casefold(), str(each).casefold()):
+            return each
+    begins = [each for each in options if wanted and each.label.casefold().startswith(wanted)]
+    return begins[0] if len(begins) == 1 else None
+
+
+def yes(options: Sequence[Option]) -> Option | None:
+    """The option that says yes this one time: the first of those that do, as CLIs list them."""
+    return next((each for each in options if _YES.match(each.label)), None)
+
+
+def no(options: Sequence[Option]) -> Option | None:
+    """The option that says no."""
+    return next((each for each in options if _NO.match(each.label)), None)
+
+
+def open_dialog(reading: Reading) -> OpenDialog | None:
+    """The dialog that `reading` found to be up; None for none.
+
+    It begins below the last rule above its first answer; without a rule, with the block of rows that it stands in.
+    """
+    if not reading.waiting:
+        return None
+    rows = reading.lines
+    last = max((at for at, row in enumerate(rows) if row.strip()), default=0)
+    first_option, options = _options(rows)
+    start = _start(rows, min(first_option, reading.waiting_row))
+    start = max(start, last + 1 - MOST_ROWS)
+    return OpenDialog(reading.waiting, start, tuple(rows[start : last + 1]), options)
+
+
+def _options(rows: Sequence[str]) -> tuple[int, tuple[Option, ...]]:
+    """The lowest run of rows that count up from 1: where it begins, and the answers, of which a key gives one.
+
+    None of them is marked in a list that is only to be read; in one with boxes a key marks one of several.
+    """
+    run: list[tuple[int, Option]] = []
+    marked = boxed = False
+    for at, row in enumerate(rows):
+        found = _OPTION.match(row)
+        if not found:
+            continue
+        if found["key"] == "1":
+            run, marked, boxed = [], False, False
+        if int(found["key"]) == len(run) + 1:
+            run.append((at, Option(found["key"], found["label"].strip())))
+            marked = marked or bool(found["mark"].strip(" \u00a0│"))
+            boxed = boxed or bool(_BOX.match(found["label"]))
+    begin = run[0][0] if run else len(rows)
+    return begin, tuple(option for _, option in run) if marked and not boxed else ()
+
+
+def _start(rows: Sequence[str], below: int) -> int:
+    """The row where the dialog that holds row `below` begins."""
+    for at in range(below, -1, -1):
+        if _RULE.match(rows[at]):
+            return at + 1
+    at = below
+    while at > 0 and rows[at - 1].strip():
+        at -= 1
+    return at

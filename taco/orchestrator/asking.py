@@ -1,0 +1,127 @@
+"""What waits for the person, kept in step with the dialogs on the agents' screens; and what a rule answers for them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from dataclasses import replace
+
+from taco import log, rules
+from taco.dialog import OpenDialog, Option, open_dialog, yes
+from taco.errors import ConflictError, NotFoundError, TacoError
+from taco.hooks import HookEvent
+from taco.models import Agent, Ask, EventType, Level, iso
+from taco.orchestrator.desk import Desk
+
+GONE = "answered in its window, or gone"
+_ID_LENGTH = 6
+
+
+class Asking:
+    """Opens an ask for every dialog that comes up, and closes it when the dialog is gone."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Nothing is read by this."""
+        self._desk = desk
+        self._open: dict[str, Ask] | None = None  # by agent; None: not read yet
+        self._tried: set[str] = set()  # asks that a rule was tried on
+        self._pressing: set[asyncio.Task[None]] = set()
+
+    async def step(self) -> None:
+        """One round, after the agents were looked at."""
+        desk = self._desk
+        if self._open is None:
+            self._open = {ask.agent: ask for ask in await desk.broker.asks() if ask.is_dialog}
+        shown = {agent.name: (agent, dialog) for agent in desk.team if (dialog := self._dialog(agent))}
+        for name, ask in list(self._open.items()):
+            agent, dialog = shown.get(name, (None, None))
+            if agent is None or dialog is None or (agent.pid, dialog.fingerprint) != (ask.pid, ask.dialog):
+                await self._close(ask)
+                del self._open[name]
+        for name, (agent, dialog) in shown.items():
+            if name not in self._open:
+                self._open[name] = await self._opened(agent, dialog)
+            self._approve(agent, self._open[name], dialog)
+
+    def _dialog(self, agent: Agent) -> OpenDialog | None:
+        """The dialog on the agent's screen, as of the last look."""
+        observer = self._desk.observer
+        if not agent.pid or observer.state(agent.name).level is not Level.WAITING:
+            return None
+        reading = observer.reading(agent.name)
+        return open_dialog(reading) if reading else None
+
+    async def _opened(self, agent: Agent, dialog: OpenDialog) -> Ask:
+        desk = self._desk
+        at = iso(desk.now())
+        said = Ask("", agent.name, dialog.text, at, kind=dialog.name, dialog=dialog.fingerprint, pid=agent.pid)
+        said = replace(said, choices=tuple(map(str, dialog.options)))
+        for attempt in range(100):
+            seed = f"{desk.name}/{agent.name}/{agent.pid}/{dialog.fingerprint}/{at}/{attempt}"
+            ask_id = hashlib.sha256(seed.encode()).hexdigest()[:_ID_LENGTH]
+            wanted = replace(said, id=ask_id)
+            if await desk.broker.open_ask(wanted) == wanted:
+                return wanted
+        raise ConflictError(f"no id is free for a dialog of {agent.name}", hint="this is a bug: please report it")
+
+    async def _close(self, ask: Ask) -> None:
+        with contextlib.suppress(ConflictError, NotFoundError):  # it was answered, and noted so
+            await self._desk.broker.answer_ask(ask.id, GONE, iso(self._desk.now()))
+
+    # What a rule answers
+
+    def _approve(self, agent: Agent, ask: Ask, dialog: OpenDialog) -> None:
+        """Say yes where a rule of the person's does; once for each ask, and beside the round: it takes a moment."""
+        if ask.id in self._tried or ask.kind != "permission":
+            return
+        asked = self._desk.observer.request(agent.name)
+        found, option = self._rule(agent, asked, dialog) if asked else "", yes(dialog.options)
+        if not found or option is None:
+            return
+        self._tried.add(ask.id)
+        task = asyncio.create_task(self._press(agent, ask, option, found), name=f"approve {ask.id}")
+        self._pressing.add(task)
+        task.add_done_callback(self._pressing.discard)
+
+    def _rule(self, agent: Agent, asked: HookEvent, dialog: OpenDialog) -> str:
+        """The rule that allows what was asked for, if the dialog on the screen is about that and nothing else."""
+        held = self._desk.settings().rules_for(agent.name, agent.provider)
+        if not held:
+            return ""
+        workspace = self._desk.ground.workspace(agent)
+        named = next((asked.given[key] for key in rules.PATHS if isinstance(asked.given.get(key), str)), "")
+        request = rules.Request(
+            asked.tool,
+            asked.given,
+            os.path.realpath(workspace / named) if named else "",
+            tuple(os.path.realpath(each) for each in (workspace, self._desk.ground.project)),
+        )
+        return rules.matching(held, request) if rules.is_shown(request, dialog.text) else ""
+
+    async def _press(self, agent: Agent, ask: Ask, option: Option, rule: str) -> None:
+        desk = self._desk
+        try:
+            gone = await desk.hand.press(ask, agent, desk.provider_of(agent), option.key)
+        except TacoError as error:
+            log.warning("ask.not_approved", agent=agent.name, ask=ask.id, rule=rule, error=error.message)
+            return
+        what = f"{option} by your rule {rule}"
+        if not gone:
+            what += ", and the dialog still stands"
+        await desk.tell(
+            EventType.ASK_APPROVED,
+            f"{first_line(ask.question)}: {what}",
+            agent=agent.name,
+            level="info" if gone else "warning",
+            data={"ask": ask.id, "rule": rule, "key": option.key, "gone": gone},
+        )
+        if gone:
+            with contextlib.suppress(ConflictError, NotFoundError):
+                await desk.broker.answer_ask(ask.id, what, iso(desk.now()))
+
+
+def first_line(text: str) -> str:
+    """A dialog or a question in one line."""
+    return " ".join(text.split())[:160]
