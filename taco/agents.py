@@ -81,7 +81,7 @@ class Agents:
         """
         ground = self._ground
         workspace = self._make_workspace(agent)
-        resume = resume and self._can_resume(agent, provider)
+        resume = resume and self.can_resume(agent, provider)
         agent = replace(agent, session_id=agent.session_id or str(uuid.uuid4()))
         argv = self._argv(agent, provider, brief, resume=resume)
         launch = {"argv": argv, "cwd": str(workspace), "env": self.environment(agent, provider)}
@@ -165,7 +165,7 @@ class Agents:
         except OSError:
             return LeftOver()
 
-    def _can_resume(self, agent: Agent, provider: Provider) -> bool:
+    def can_resume(self, agent: Agent, provider: Provider) -> bool:
         """Whether there is a conversation to go on with; where the CLI keeps transcripts, the transcript must be there.
 
         Claude Code 2.1.197: `--resume` of an id without transcript exits, `--session-id` of one with transcript too.

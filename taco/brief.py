@@ -46,6 +46,17 @@ def resumed_values(unsent: Sequence[str]) -> dict[str, str]:
     return {"messages": "\n\n".join(["", *unsent]) if unsent else "none"}
 
 
+def lost_values(agent: Agent, messages: Sequence[str]) -> dict[str, str]:
+    """For `lost.md`: `messages` as lines, oldest first, and what the agent had reported."""
+    if agent.failed:
+        report = f"You had reported that you failed: {agent.failed}"
+    elif agent.done:
+        report = f"You had reported that you are done: {agent.done}"
+    else:
+        report = "You had not reported yet: go on until you can."
+    return {"messages": "\n".join(f"- {line}" for line in messages) or "none", "report": report}
+
+
 def team_lines(agents: Sequence[Agent], *, you: str = "") -> str:
     """One line for each agent: name, window, role, whom it waits for, needs and tells; Mother left out."""
     ours = sorted(_ours(agents), key=lambda agent: agent.window)

@@ -98,7 +98,7 @@ def hold_reason(command: Command, agent: Agent, state: AgentState, terms: Terms,
         case Level.EXITED:
             return f"exited ({state.detail})" if state.detail else "exited"
         case Level.LOST:
-            return f"lost: {state.detail or 'its pane is gone'}"
+            return f"lost: {state.detail or 'its window was closed'}"
         case Level.BUSY if not _may_interrupt(command, terms, waited_s):
             return "busy"
         case _:

@@ -149,6 +149,8 @@ class EventType(enum.StrEnum):
     EXECUTOR_STARTED = "executor.started"
     EXECUTOR_STOPPED = "executor.stopped"
     EXECUTOR_CRASHED = "executor.crashed"
+    EXECUTOR_HANDED_OVER = "executor.handed_over"  # to another release
+    MONITOR_CRASHED = "monitor.crashed"
     TMUX_FAILED = "tmux.failed"
     REDIS_FAILED = "redis.failed"
     REDIS_BACK = "redis.back"

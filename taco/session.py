@@ -470,7 +470,7 @@ def _without_processes(record: SessionRecord) -> SessionRecord:
     """The record with a team that does not run: old pids and panes may be somebody else's by now."""
     return record.changed(
         agents=tuple({**fields, "pid": "0", "pane": ""} for fields in record.agents),
-        more={key: value for key, value in record.more.items() if not key.endswith("_pane")},
+        more={key: value for key, value in record.more.items() if not key.endswith("_pane") and key != "ended"},
     )
 
 
@@ -507,8 +507,11 @@ def _others_run(record: SessionRecord) -> bool:
 # Resuming
 
 
-def resume(record: SessionRecord, say: Say, *, environ: Mapping[str, str]) -> SessionRecord:
-    """Bring a session back that was stopped or lost its tmux server: its windows, its agents, its queue."""
+def resume(record: SessionRecord, say: Say, *, environ: Mapping[str, str] | None = None) -> SessionRecord:
+    """Bring a session back that was stopped or lost its tmux server: its windows, its agents, its queue.
+
+    It has the environment that was recorded when it was started; `environ` is laid over that.
+    """
     with locks.alone(record.home, record.name):
         record = paths.session(record.home, record.name)
         if record.unfinished:
@@ -527,8 +530,7 @@ def resume(record: SessionRecord, say: Say, *, environ: Mapping[str, str]) -> Se
         )
         record.save()
         record.save_agents()
-        say("the environment of this call is used, over that of the start")
-        paths.write_private(record.directory / "environment.json", json.dumps(_merged(record, environ)))
+        _keep_environment(record, environ, say)
         count = _run(_prepare(record))
         say(f"{count} agents to bring back")
         record, ended = _stand(record, say)
@@ -543,6 +545,18 @@ def _socket_for(record: SessionRecord) -> str:
     if "/" in socket and not Path(socket).parent.is_dir():
         return "" if Path(socket).name == "default" else Path(socket).name
     return socket
+
+
+def _keep_environment(record: SessionRecord, environ: Mapping[str, str] | None, say: Say) -> None:
+    """Say which environment the agents get, and write it down when it is another one."""
+    path = record.directory / "environment.json"
+    if environ is None and path.exists():
+        old_s = max(0.0, time.time() - path.stat().st_mtime)
+        age = f"{old_s / 86_400:.0f} days" if old_s > 172_800 else f"{old_s / 3_600:.0f} h {old_s / 60 % 60:.0f} min"
+        say(f"agents get the environment of {age} ago; that of this call with: taco resume --env")
+        return
+    say("the environment of this call is used, over that of the start")
+    paths.write_private(path, json.dumps(_merged(record, os.environ if environ is None else environ)))
 
 
 def _merged(record: SessionRecord, environ: Mapping[str, str]) -> dict[str, str]:

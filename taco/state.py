@@ -89,7 +89,7 @@ def judge(
 
 def _of_pane(agent: Agent, pane: Pane | None) -> AgentState | None:
     if pane is None:
-        return AgentState(Level.LOST, "its pane is gone", source="tmux")
+        return AgentState(Level.LOST, "its window was closed", source="tmux")
     if pane.dead:
         return AgentState(Level.EXITED, pane.dead_status, source="tmux")
     if agent.pid and pane.pid != agent.pid:

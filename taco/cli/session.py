@@ -54,9 +54,13 @@ def stop(name: str | None, everything: bool, grace: float | None, as_json: bool)
 @click.command()
 @click.argument("name", required=False, metavar="[SESSION]", shell_complete=complete_session)
 @click.option("--detach", "-d", is_flag=True, help="Do not go to the session.")
+@click.option("--env", is_flag=True, help="Give the agents the environment of this call, not that of the start.")
 @json_option
-def resume(name: str | None, detach: bool, as_json: bool) -> None:
-    """Bring back a session that was stopped or lost its tmux: its windows, its agents, its queue."""
+def resume(name: str | None, detach: bool, env: bool, as_json: bool) -> None:
+    """Bring back a session that was stopped or lost its tmux: its windows, its agents, its queue.
+
+    The agents get the environment that was recorded at the start: keys that have changed since need --env.
+    """
     from taco import paths, session
 
     records = paths.sessions(paths.home())
@@ -65,7 +69,7 @@ def resume(name: str | None, detach: bool, as_json: bool) -> None:
         if len(down) != 1:
             raise _which(down, "resume")
         name = down[0].name
-    record = session.resume(paths.session(paths.home(), name), _step, environ=dict(os.environ))
+    record = session.resume(paths.session(paths.home(), name), _step, environ=dict(os.environ) if env else None)
     if as_json:
         say.data({"session": record.name, "tmux": {"socket": record.tmux_socket, "session": record.name}})
     elif detach or not (sys.stdin.isatty() and sys.stdout.isatty()):

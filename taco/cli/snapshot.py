@@ -74,7 +74,10 @@ def status_json(record: SessionRecord, seen: Snapshot) -> dict[str, Any]:
             "version": seen.redis_version or None,
             "error": seen.error or None,
         },
-        "executor": {"heartbeat_age_s": _rounded(seen.heartbeat_age_s)},
+        "executor": {
+            "heartbeat_age_s": _rounded(seen.heartbeat_age_s),
+            "release": seen.fields.get("release") or None,
+        },
         "agents": _agents(record, seen),
         "queue": None if seen.error else asdict(seen.counts),
         "services": [_service(each) for each in seen.services],

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from taco import paths
+from taco import __version__, paths
 from taco.cli import place, say
 from taco.cli.options import json_option, session_option
 from taco.cli.snapshot import Snapshot, read_snapshot, status_json
@@ -60,6 +60,13 @@ def status(as_json: bool, session: str | None) -> None:
         say.warn(trouble)
     elif not seen.error and found["status"] == paths.RUNNING:
         place.supervise(here, seen.heartbeat_age_s)
+        _note_release(found["executor"]["release"] or __version__)
+
+
+def _note_release(running: str) -> None:
+    """Tell of another release: it takes over by itself where it was installed in place of the old one."""
+    if running != __version__:
+        say.note(f"the session runs with TACO {running}, this is {__version__}: taco executor --restart hands it over")
 
 
 def look(here: place.Place) -> Snapshot:
@@ -156,7 +163,9 @@ def _interrupted(record: SessionRecord) -> str:
 
 
 def _note_down(record: SessionRecord) -> None:
-    say.note(f"{record.name} is down: its tmux session is gone; to go on: taco resume {record.name}")
+    from taco import supervision
+
+    say.note(supervision.down(record))
 
 
 def _session_json(record: SessionRecord, state: str, agents: int) -> dict[str, Any]:

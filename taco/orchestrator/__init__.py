@@ -10,13 +10,12 @@ import json
 import os
 import secrets
 import signal
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from taco import files, log, paths, processes, redis_server
+from taco import __version__, files, log, paths, processes, redis_server
 from taco.agents import Agents, Ground
 from taco.answering import Hand
 from taco.broker import Broker
@@ -25,7 +24,7 @@ from taco.errors import BrokerError, ConflictError, Exit, TacoError, TemporaryEr
 from taco.executor import Doors, Executor
 from taco.models import AgentStatus, Event, EventType, Incarnation, Level, Pane
 from taco.observe import Observer
-from taco.orchestrator import cleaning
+from taco.orchestrator import cleaning, upkeep
 from taco.orchestrator.asking import Asking
 from taco.orchestrator.desk import Desk
 from taco.orchestrator.following import Follower
@@ -47,7 +46,7 @@ FENCE = "@taco_executor"  # what the guard compares before every key
 ROUND_S = 1.0
 QUIET_ROUND_S, QUIET_AFTER_S = 2.0, 10.0  # once everybody has been at rest for so long
 STARTING_ROUND_S = 0.1
-MONITOR_ROUND_S = 5.0
+HAND_OVER = -1  # not an exit code: this process becomes another release's executor
 GOODBYE_S = 3.0  # for each of the things to do before the end
 END_S = 4.5  # for all of them: `taco stop` kills after 5 s
 AGAIN_S, AGAIN_MOST_S = 0.5, 30.0
@@ -62,20 +61,33 @@ def run(name: str) -> int:
     journal.configure()
     journal.show_again()
     try:
-        return asyncio.run(_run(record, journal))
+        code = asyncio.run(_run(record, journal))
     finally:
         journal.close()
+    if code == HAND_OVER:
+        argv = upkeep.executor_argv(name)
+        os.execv(argv[0], argv)
+    return code
 
 
 async def _run(record: SessionRecord, journal: Journal) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    hung_up = asyncio.Event()
+
+    def hang_up() -> None:
+        hung_up.set()
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     limit = asyncio.create_task(_limit_end(stop), name="limit")  # kept: the loop holds tasks weakly
     try:
         return await _serve(record, journal, stop)
     finally:
+        if hung_up.is_set():
+            await _quietly(upkeep.note_end(record), "end")
         if not stop.is_set():
             limit.cancel()
 
@@ -279,18 +291,22 @@ class Run:
         self._team = Team(desk)
         self._outboxes = Outboxes(desk)
         self._asking = Asking(desk)
+        self._monitor = upkeep.Monitor(desk)
         self._notices = Notices(desk)
         self._follower = Follower(desk.broker, journal, self._hurry)
-        self._exit = Exit.OK
+        self._exit: int = Exit.OK
 
     async def run(self) -> int:
         """Run until stopped; intake ends first, then the couriers, then the goodbye."""
         desk = self._desk
-        is_new = (await desk.broker.session_fields()).get("status") == "starting"
-        await desk.broker.put_session({"status": "running", "executor_pid": str(os.getpid())})
+        before = await desk.broker.session_fields()
+        is_new = before.get("status") == "starting"
+        await desk.broker.put_session({"status": "running", "executor_pid": str(os.getpid()), "release": __version__})
         if is_new:
             await desk.tell(EventType.SESSION_STARTED, f"session {desk.name} in {desk.record.project_dir}")
         await desk.tell(EventType.EXECUTOR_STARTED, f"delivers for {desk.name} (pid {os.getpid()})")
+        if before.get("release", __version__) != __version__:
+            await self._monitor.look(anew=True)  # it is of the other release
         tasks = [
             asyncio.create_task(work(), name=work.__name__)
             for work in (
@@ -299,7 +315,8 @@ class Run:
                 self._listen,
                 self._wake,
                 self._watch_spools,
-                self._keep_monitor,
+                self._monitor.keep,
+                self._watch_release,
                 self._clean,
             )
         ]
@@ -454,21 +471,13 @@ class Run:
                 log.warning("cleaning.failed", error=error.message)
             await asyncio.sleep(cleaning.EVERY_S)
 
-    async def _keep_monitor(self) -> None:
-        """Start the monitor again when it has ended: it watches over this process in turn."""
-        desk = self._desk
-        pane_id, owner = str(desk.record.more.get("monitor_pane", "")), f"{desk.name}/monitor"
-        launch = desk.record.directory / "launch" / "monitor.json"
-        command = [sys.executable, "-I", "-m", "taco", "exec-agent", str(launch)]
-        while True:
-            await asyncio.sleep(MONITOR_ROUND_S)
-            try:
-                pane = pane_id and await desk.pipe.pane(pane_id, patience_s=QUIET_ROUND_S)
-                if pane and pane.agent == owner and (pane.dead or not processes.is_alive(pane.pid)):
-                    cwd = str(desk.record.project_dir)
-                    await windows.run_in(desk.pipe, pane_id, command, cwd=cwd, owner=owner)
-            except TmuxError as error:
-                log.warning("monitor.failed", error=error.message)
+    async def _watch_release(self) -> None:
+        """Hand over to another release of TACO once one is installed in this one's place."""
+        release = await upkeep.await_release()
+        words = f"TACO {__version__} hands over to TACO {release}, which was installed in its place"
+        await self._desk.tell(EventType.EXECUTOR_HANDED_OVER, words, data={"from": __version__, "to": release})
+        self._exit = HAND_OVER
+        self._stop.set()
 
     async def _again(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do it for ever, again after a failure, more and more rarely; the rounds make up for it meanwhile."""

@@ -30,6 +30,7 @@ from taco.provider import Provider, not_applied
 from taco.records import state_fields
 
 _LIVE = frozenset({AgentStatus.STARTING, AgentStatus.RUNNING, AgentStatus.DONE, AgentStatus.FAILED, AgentStatus.PAUSED})
+_REMEMBERED, _TOLD_AGAIN = 500, 20  # messages that are looked through, and told to an agent that has lost its memory
 
 
 class Team:
@@ -204,6 +205,8 @@ class Team:
         if not runs:
             if resume:
                 await self._pick_up(agent, provider)
+            if resume and text and not desk.agents.can_resume(agent, provider):
+                text += await self._lost(agent)
             launched = await desk.agents.launch(launched, provider, text, resume=resume)
         if provider.first_prompt == "paste" and not (resume and provider.resume):
             await desk.message(agent.name, text, key=f"brief/{launched.launched_at}", priority=Priority.HIGH)
@@ -230,6 +233,16 @@ class Team:
             text = files.prompt("resumed", brief.resumed_values(left.unsent))
             key = f"resumed/{agent.launched_at}"
             await self._desk.message(agent.name, text, key=key, priority=Priority.HIGH)
+
+    async def _lost(self, agent: Agent) -> str:
+        """What follows the brief of an agent whose conversation cannot be continued: what the ledger knows of it."""
+        lines: list[str] = []
+        for each in await self._desk.broker.completed(_REMEMBERED):
+            if agent.name in (each["target"], each["sender"]) and len(lines) < _TOLD_AGAIN:
+                ledger = await self._desk.broker.ledger(each["id"])
+                said = " ".join(ledger.preview.split()) if ledger else ""
+                lines.append(f"{each.get('at', '')[11:16]} {each['sender']} → {each['target']}: {said}")
+        return "\n" + files.prompt("lost", brief.lost_values(agent, lines[::-1]))
 
     async def _fail(self, agent: Agent, error: TacoError) -> None:
         """An agent cannot be started; one that has reported stays what it was."""

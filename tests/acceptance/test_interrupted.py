@@ -86,10 +86,15 @@ def test_a_name_that_runs_from_another_home_in_the_same_redis_is_refused(house: 
         first.stop("--grace", "0.5")
 
 
-def test_a_resumed_session_has_the_environment_of_that_call(house: House) -> None:
+def test_a_resumed_session_has_the_environment_of_its_start_or_of_that_call(house: House) -> None:
     session = house.start_idle("env", "api", options=["--no-mother"])
     session.stop("--grace", "0.5")
     done = house.taco("resume", "env", "-d", NEW_KEY="rotated")
+    assert "agents get the environment of 0 h 0 min ago; that of this call with: taco resume --env" in done.stderr
+    environ = wait_for(lambda: _environ(session, lambda: int(session.agent("api").get("pid") or 0)), 30)
+    assert "NEW_KEY=rotated" not in environ
+    session.stop("--grace", "0.5")
+    done = house.taco("resume", "env", "-d", "--env", NEW_KEY="rotated")
     assert "the environment of this call is used" in done.stderr
     environ = wait_for(lambda: _environ(session, lambda: int(session.agent("api").get("pid") or 0)), 30)
     assert "NEW_KEY=rotated" in environ

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ def test_a_closed_executor_window_is_opened_again_once(session: Session) -> None
 
 def test_a_closed_agent_window_is_told_and_opened_again(session: Session) -> None:
     session.house.tmux.run("kill-window", "-t", f"={session.name}:4")
-    session.wait_agent("web", state="lost(its pane is gone)")
+    session.wait_agent("web", state="lost(its window was closed)")
     session.taco("send", "web", "after the window")
     session.taco("agent", "restart", "web")
     assert session.received("web", text="after the window")
@@ -109,6 +110,7 @@ def test_a_session_that_lost_its_tmux_is_resumed_with_its_queue(session: Session
     (listed,) = session.house.json("ls")
     assert listed["status"] == "down"
     assert session.status()["status"] == "down"
+    wait_for(lambda: "is down: its tmux server ended at" in session.taco("status").stderr, what=session.describe)
     told = session.taco("send", "api", "queued while it is down")
     assert "taco resume phoenix" in told.stderr
     done = session.house.taco("attach", session.name, check=False)
@@ -119,6 +121,32 @@ def test_a_session_that_lost_its_tmux_is_resumed_with_its_queue(session: Session
     session.taco("agent", "resume", "web")
     assert session.received("web", text="queued before the crash")
     assert session.windows() == {0: "mother", 1: "monitor", 2: "executor", 3: "api", 4: "web"}
+
+
+def test_a_session_that_somebody_closed_is_told_apart_from_a_crash(session: Session) -> None:
+    tmux = session.house.tmux
+    tmux.run("new-session", "-d", "-s", "theirs")
+    tmux.run("rename-window", "-t", f"={session.name}:4", "pages")
+    assert session.send("web", "to a window of another name")
+    tmux.run("kill-session", "-t", f"={session.name}")
+    wait_for(lambda: "is down: its tmux session was closed at" in session.taco("status").stderr, what=session.describe)
+    session.resume()
+    assert "is down" not in session.taco("status").stderr
+    assert session.windows() == {0: "mother", 1: "monitor", 2: "executor", 3: "api", 4: "web"}
+    tmux.run("kill-session", "-t", "=theirs")
+
+
+def test_a_monitor_that_ends_again_and_again_stays_down(session: Session) -> None:
+    """What it is started with is broken: the executor says so and stops trying."""
+    launch = session.house.home / "sessions" / session.name / "launch" / "monitor.json"
+    kept = launch.read_text(encoding="utf-8")
+    launch.write_text(json.dumps({**json.loads(kept), "argv": ["/bin/false"]}), encoding="utf-8")
+    session.house.tmux.run("respawn-pane", "-k", "-t", f"={session.name}:{MONITOR}", "/bin/false")
+    (event,) = wait_for(lambda: session.events("monitor.crashed"), 60, session.describe)
+    assert "stays down: look at window 1; then: taco executor --restart" in event["content"]
+    launch.write_text(kept, encoding="utf-8")
+    session.taco("executor", "--restart")
+    session.shows(MONITOR, session.name)
 
 
 def test_an_executor_that_crashes_at_once_stays_down_and_says_why(session: Session) -> None:

@@ -67,7 +67,7 @@ def test_people_see_it_aligned_and_without_colours_in_a_pipe(shop: Shop) -> None
     fill(shop)
     done = taco("status")
     assert done.code == 0
-    assert done.err == "shop is down: its tmux session is gone; to go on: taco resume shop\n"
+    assert done.err == "session shop is down: its tmux session is gone; to go on: taco resume shop\n"
     assert "\x1b" not in done.out
     head, *rows = [line for line in done.out.splitlines() if line.startswith(("AGENT", "mother", "api", "web"))]
     assert len(rows) == 3

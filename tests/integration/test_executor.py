@@ -203,7 +203,7 @@ async def test_a_pane_that_is_gone_is_named(rig: Rig) -> None:
     await composer(rig)
     rig.tmux.run("kill-pane", "-t", rig.agents["be"].pane)
     await rig.send("be", "hello")
-    assert await rig.held("be", "lost") == "lost: its pane is gone"
+    assert await rig.held("be", "lost") == "lost: its window was closed"
 
 
 async def test_a_busy_hold_ends_where_the_cli_queues_by_itself(impatient: Rig) -> None:

@@ -295,7 +295,7 @@ async def test_a_window_closed_between_text_and_enter_sends_it_to_the_next(rig: 
     sent = await rig.send("be", "hello")
     await rig.until(sent, CommandState.TYPED)
     rig.tmux.run(how, "-t", pane_of(rig))
-    assert await rig.held("be", "lost") == "lost: its pane is gone"
+    assert await rig.held("be", "lost") == "lost: its window was closed"
     assert read_log(log).texts() == []
     await rig.start("be", hostile_argv(log), hostile_provider())
     (ledger,) = await rig.ended(sent)

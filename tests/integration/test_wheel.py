@@ -90,6 +90,28 @@ def test_the_installed_program_knows_its_release(installed: Path, tmp_path: Path
     assert run(installed, "--version", cwd=tmp_path).stdout == f"taco {__version__}\n"
 
 
+def _upgrade(installed: Path, project: Path, tmux_socket: str, name: str) -> None:
+    """Another release is installed in place of the one that runs: it takes over in the same windows."""
+    (first,) = (path for path in installed.resolve().parent.parent.rglob("site-packages/taco/__init__.py"))
+    text = first.read_text(encoding="utf-8")
+    panes = Tmux(tmux_socket).run("list-panes", "-s", "-t", f"={name}", "-F", "#{window_index} #{pane_id}")
+    monitor = Tmux(tmux_socket).show(f"{name}:1", "#{pane_pid}")
+    first.write_text(text.replace(f'"{__version__}"', '"9.9.9"'), encoding="utf-8")
+
+    def taken_over() -> bool:
+        status = run(installed, "status", "--json", cwd=project)
+        return json.loads(status.stdout)["executor"]["release"] == "9.9.9"
+
+    noted = run(installed, "status", cwd=project)
+    assert f"runs with TACO {__version__}, this is 9.9.9" in noted.stderr or taken_over()
+    wait_for(taken_over, 90)
+    wait_for(lambda: Tmux(tmux_socket).show(f"{name}:1", "#{pane_pid}") != monitor, what="the monitor of that release")
+    assert Tmux(tmux_socket).run("list-panes", "-s", "-t", f"={name}", "-F", "#{window_index} #{pane_id}") == panes
+    log = run(installed, "log", "--json", "-n", "500", cwd=project).stdout
+    assert "executor.handed_over" in log
+    first.write_text(text, encoding="utf-8")
+
+
 def test_a_demo_session_runs_from_what_was_installed(
     installed: Path, short_tmp: Path, taco_home: Path, tmux_socket: str
 ) -> None:
@@ -110,6 +132,7 @@ def test_a_demo_session_runs_from_what_was_installed(
     assert any(path.is_file() for path in project.rglob("*.py")), "the agents did real work"
     name = json.loads(started.stdout)["session"]
     assert "demo" in Tmux(tmux_socket).screen(f"{name}:1").lower(), "the monitor draws, and says it is scripted"
+    _upgrade(installed, project, tmux_socket, name)
     stopped = run(installed, "stop", cwd=project)
     assert stopped.returncode == 0, stopped.stderr
     assert processes.describe(processes.of_home([taco_home])) == ""

@@ -75,7 +75,7 @@ def test_a_stopped_session_remembers_no_pid(taco_home: Path, tmux_socket: str, s
     kept = replace(house.record, agents=remembered)
     kept.save()
     kept.save_agents()
-    session.resume(house.record, lambda _: None, environ=dict(os.environ))
+    session.resume(house.record, lambda _: None)
     assert processes.runs(stranger)
     wait_for(lambda: [each for each in house.record.agents if int(str(each["pid"])) not in (0, stranger.pid)], 60)
     session.stop(house.record, grace_s=1, say=lambda _: None)

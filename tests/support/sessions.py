@@ -227,8 +227,8 @@ class Session:
         return self.house.taco("stop", self.name, *options)
 
     def resume(self, **env: str) -> Done:
-        """`taco resume -d`; the agents get the environment of this call."""
-        return self.house.taco("resume", self.name, "-d", **env)
+        """`taco resume -d`, with the environment of this call when it is given."""
+        return self.house.taco("resume", self.name, "-d", *(["--env"] if env else []), **env)
 
     def describe(self) -> str:
         """Everything that helps to understand a failure."""

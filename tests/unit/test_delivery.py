@@ -86,7 +86,7 @@ def test_the_diagram_is_drawn_from_the_table() -> None:
         (Level.LIMITED, "", "limited"),
         (Level.EXITED, "3", "exited (3)"),
         (Level.EXITED, "", "exited"),
-        (Level.LOST, "", "lost: its pane is gone"),
+        (Level.LOST, "", "lost: its window was closed"),
         (Level.UNKNOWN, "", ""),
     ],
 )

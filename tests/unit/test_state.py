@@ -54,7 +54,7 @@ def sighting(level: Level, *, ago_s: float = 5, detail: str = "") -> Sighting:
 @pytest.mark.parametrize(
     ("pane", "wanted"),
     [
-        (None, (Level.LOST, "its pane is gone")),
+        (None, (Level.LOST, "its window was closed")),
         (replace(PANE, dead=True, dead_status="3"), (Level.EXITED, "3")),
         (replace(PANE, dead=True), (Level.EXITED, "")),
         (replace(PANE, dead=True, dead_status="signal 9"), (Level.EXITED, "signal 9")),
