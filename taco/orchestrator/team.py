@@ -17,6 +17,7 @@ from taco.models import (
     Agent,
     AgentState,
     AgentStatus,
+    CommandState,
     EventType,
     Level,
     Pane,
@@ -238,7 +239,8 @@ class Team:
         """What follows the brief of an agent whose conversation cannot be continued: what the ledger knows of it."""
         lines: list[str] = []
         for each in await self._desk.broker.completed(_REMEMBERED):
-            if agent.name in (each["target"], each["sender"]) and len(lines) < _TOLD_AGAIN:
+            ours = agent.name in (each["target"], each["sender"]) and each["state"] == CommandState.DELIVERED
+            if ours and len(lines) < _TOLD_AGAIN:
                 ledger = await self._desk.broker.ledger(each["id"])
                 said = " ".join(ledger.preview.split()) if ledger else ""
                 lines.append(f"{each.get('at', '')[11:16]} {each['sender']} → {each['target']}: {said}")

@@ -20,7 +20,20 @@ from taco.agents import Agents, Ground
 from taco.answering import Hand
 from taco.config import Config
 from taco.errors import BrokerError, TmuxError
-from taco.models import Agent, AgentState, AgentStatus, Ask, EventType, Level, Pane
+from taco.models import (
+    Agent,
+    AgentState,
+    AgentStatus,
+    Ask,
+    Command,
+    CommandState,
+    EventType,
+    Incarnation,
+    Level,
+    Outcome,
+    Pane,
+    Priority,
+)
 from taco.orchestrator.desk import Desk
 from taco.orchestrator.planning import Planning, brief_for
 from taco.orchestrator.team import Team
@@ -32,6 +45,8 @@ from tests.support.waiting import wait_for_async
 
 SLEEPER = parse_provider(tomllib.loads('name = "sleeper"\ncommand = ["sleep", "9999"]\nfirst_prompt = "paste"'), "s")
 GONE = parse_provider(tomllib.loads('name = "gone"\ncommand = ["true", "x"]\nfirst_prompt = "none"'), "g")
+
+AT = "2026-01-01T00:00:00.000Z"
 
 
 class Broken:
@@ -264,8 +279,28 @@ async def test_stubborn_agents_end_beside_the_rounds(stage: Stage) -> None:
     assert await stage.rig.broker.requests() == {}
 
 
+async def say(stage: Stage, number: int, sender: str, target: str, state: CommandState) -> None:
+    """A message that was carried to its end."""
+    text = f"text {number}\nof two lines"
+    await stage.rig.broker.enqueue(Command(f"c{number}", sender, target, text, Priority.HIGH, timestamp=AT))
+    broker = stage.rig.broker
+    head = (await broker.heads(target)).head
+    assert head is not None
+    if state is CommandState.DELIVERED:
+        assert await broker.begin(head, Incarnation(1, 1, "%1", 1))
+        await broker.typed(head, AT)
+        assert await broker.entered(head, AT, 1, 0)
+        head = (await broker.heads(target)).head
+        assert head is not None
+    await broker.finish(head, Outcome(state), AT)
+
+
 async def test_a_restarted_agent_runs_once_and_anew(stage: Stage) -> None:
-    await stage.add(planned())
+    await stage.add(planned(), Agent(4, "web", status=AgentStatus.PLANNED, wait_for=("api",)))
+    await say(stage, 0, "web", "api", CommandState.DELIVERED)
+    await say(stage, 1, "api", "web", CommandState.DELIVERED)
+    await say(stage, 2, "person", "web", CommandState.DELIVERED)
+    await say(stage, 3, "person", "api", CommandState.CANCELLED)
     team = Team(stage.desk())
     await team.step()
     before = await stage.agent("api")
@@ -276,7 +311,14 @@ async def test_a_restarted_agent_runs_once_and_anew(stage: Stage) -> None:
 
     await until(team, again)
     assert len(await stage.windows("api")) == 1
-    assert len(await stage.queued("api")) == 2  # it has no memory: its brief comes again
+    first, brief = await stage.queued("api")  # it has no memory: its brief comes again
+    assert "You were here before" not in first
+    assert brief.startswith(first.rstrip())
+    told = brief.partition("## You were here before")[2]
+    assert "- 00:00 web → api: text 0 of two lines\n- 00:00 api → web: text 1 of two lines\n" in told
+    assert "text 2" not in told
+    assert "text 3" not in told
+    assert "You had not reported yet" in told
 
 
 async def test_a_new_agent_of_an_old_name_gets_a_brief(stage: Stage) -> None:
