@@ -30,7 +30,7 @@ import psutil
 
 from taco import redis_url
 from taco.errors import BrokerError, MissingProgramError
-from taco.paths import make_private
+from taco.paths import make_private, write_private
 
 OLDEST = (6, 2)
 START_S = 60.0  # an append-only file of some GB is read in that time
@@ -87,6 +87,23 @@ def stop_if_unused(home: Path, is_used: Callable[[], bool]) -> bool:
         return False
     with place.starting():
         return not is_used() and _stop(place)
+
+
+def sweep(home: Path) -> list[Path]:
+    """Removes socket and pid file that a dead server left; what was removed. Nothing while a server runs or starts."""
+    place = _Place(home)
+    if not place.data.exists():
+        return []
+    with place.starting():
+        if not place.is_free():
+            return []
+        gone = [path for path in (place.socket, place.pid_file) if path.exists() or path.is_symlink()]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        if _is_ours(place.directory):
+            shutil.rmtree(place.directory, ignore_errors=True)
+            gone = gone or [place.directory]
+        return gone
 
 
 def find_binary() -> tuple[Path, str]:
@@ -175,9 +192,7 @@ class _Place:
 
     def record(self, binary: Path, version: str) -> None:
         """Notes which server works on the data from now on."""
-        draft = self.version.with_suffix(".tmp")
-        draft.write_text(json.dumps({"version": version, "binary": str(binary)}))
-        draft.replace(self.version)
+        write_private(self.version, json.dumps({"version": version, "binary": str(binary)}))
 
     def _open(self, path: Path) -> int:
         try:

@@ -57,7 +57,8 @@ GROUPS: dict[str, dict[str, Entry]] = {
     SETUP: {
         "config": Entry("config", "every setting with its value and source"),
         "provider": Entry("provider", "list, show or check agent CLIs; trust a project"),
-        "doctor": Entry("doctor", "check the machine and mend what is wrong"),
+        "doctor": Entry("doctor", "check the machine; --fix mends, --report for a bug report"),
+        "uninstall": Entry("uninstall", "take away what TACO put on this machine"),
         "completion": Entry("completion", "shell completion for bash, zsh or fish"),
     },
 }

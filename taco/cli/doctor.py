@@ -16,10 +16,33 @@ from taco.errors import Exit
 _MARKS = {Verdict.OK: ("ok  ", "green"), Verdict.WARN: ("warn", "bold yellow"), Verdict.BAD: ("bad ", "bold red")}
 
 
+def _mend(*, quiet: bool) -> list[str]:
+    """Mend, and tell each thing that was done."""
+    from taco.cli import mending
+
+    done = []
+    for line in mending.mend(paths.home()):
+        done.append(line)
+        if not quiet:
+            say.out(f"{say.paint('mended', 'cyan')}  {say.clean(line)}")
+    if not done and not quiet:
+        say.note("there was nothing to mend")
+    return done
+
+
 @click.command()
+@click.option("--fix", is_flag=True, help="First mend what can be mended: sockets, locks, sessions, left-over files.")
+@click.option("--report", is_flag=True, help="Print one block for a bug report, without secrets and names.")
 @json_option
-def doctor(as_json: bool) -> int:
+def doctor(fix: bool, report: bool, as_json: bool) -> int:
     """Check tmux, Redis, agent CLIs, directories, configuration and sessions. Ends with 1 when something is bad."""
+    mended = _mend(quiet=as_json) if fix else []
+    if report:
+        from taco.cli import bug_report
+
+        found = list(examine(paths.config_home(), paths.home(), Path.cwd()))
+        say.out(bug_report.report(found, paths.config_home(), paths.home()))
+        return int(Exit.OK)
     checks = []
     for check in examine(paths.config_home(), paths.home(), Path.cwd()):
         checks.append(check)
@@ -31,7 +54,7 @@ def doctor(as_json: bool) -> int:
             say.out(say.paint(f"{' ' * 26}{say.clean(check.mend)}", "dim"))
     broken = sum(check.verdict is Verdict.BAD for check in checks)
     if as_json:
-        say.data({"ok": not broken, "checks": [asdict(check) for check in checks]})
+        say.data({"ok": not broken, "checks": [asdict(check) for check in checks], "mended": mended})
     else:
         doubtful = sum(check.verdict is Verdict.WARN for check in checks)
         well = f"nothing is broken; {doubtful} to look at" if doubtful else "all is well"
