@@ -103,6 +103,13 @@ def make_private(directory: Path) -> None:
         each.mkdir(mode=0o700, exist_ok=True)
 
 
+def down(record: SessionRecord) -> str:
+    """What to say of a session that runs and whose tmux session is gone: how that came, as far as it was noted."""
+    ended = record.more.get("ended") or {}
+    how = f"{ended['how']} at {ended['at']}" if {"how", "at"} <= ended.keys() else "its tmux session is gone"
+    return f"session {record.name} is down: {how}; to go on: taco resume {record.name}"
+
+
 def no_room(home: Path) -> str:
     """That the disk of `home` is full, in words for people; "" while it has room. A private Redis stops without it."""
     try:

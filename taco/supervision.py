@@ -84,7 +84,7 @@ async def _restart(record: SessionRecord) -> None:
     pipe = CommandPipe(record.tmux_socket)
     pane = await _own_pane(record, pipe)
     if pane is None and not await _is_up(record, pipe):
-        raise ConflictError(down(record))
+        raise ConflictError(paths.down(record))
     await end_executor(record)
     Crashes(record).forget()
     await _launch(record, pipe, pane)
@@ -100,9 +100,9 @@ async def _look_after(record: SessionRecord) -> str:
     try:
         pane = await _own_pane(record, pipe)
         if pane is None and not await _is_up(record, pipe):
-            return down(record)
+            return paths.down(record)
     except TmuxGoneError:
-        return down(record)
+        return paths.down(record)
     what = "was down"
     if pane is not None and not pane.dead and processes.is_alive(pane.pid):
         silent_s = await _silence(record, pane)
@@ -125,13 +125,6 @@ async def _look_after(record: SessionRecord) -> str:
         await processes.end(hung, grace_s=0)
     await _launch(record, pipe, pane)
     return f"the executor {what} and has been started again"
-
-
-def down(record: SessionRecord) -> str:
-    """What to say of a session that runs and whose tmux session is gone: how that came, as far as it was noted."""
-    ended = record.more.get("ended") or {}
-    how = f"{ended['how']} at {ended['at']}" if {"how", "at"} <= ended.keys() else "its tmux session is gone"
-    return f"session {record.name} is down: {how}; to go on: taco resume {record.name}"
 
 
 async def _own_pane(record: SessionRecord, pipe: CommandPipe) -> Pane | None:

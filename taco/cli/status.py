@@ -163,9 +163,7 @@ def _interrupted(record: SessionRecord) -> str:
 
 
 def _note_down(record: SessionRecord) -> None:
-    from taco import supervision
-
-    say.note(supervision.down(record))
+    say.note(paths.down(record))
 
 
 def _session_json(record: SessionRecord, state: str, agents: int) -> dict[str, Any]:
