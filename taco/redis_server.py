@@ -244,7 +244,7 @@ def _launch(place: _Place, binary: Path, lock: int) -> None:
     }
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    with place.log.open("ab") as log:
+    with open(place.log, "ab", opener=_private) as log:
         subprocess.run(
             [str(binary), *words],
             cwd=place.data,
@@ -254,8 +254,13 @@ def _launch(place: _Place, binary: Path, lock: int) -> None:
             stderr=log,
             pass_fds=[lock],
             start_new_session=True,
+            umask=0o077,
             check=False,
         )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _wait_until_ready(place: _Place, log_start: int) -> Server:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taco.cli import place, say
-from taco.cli.options import Family, complete_agent, json_option, session_option
+from taco.cli.options import Family, complete_agent, complete_provider, json_option, session_option
 from taco.cli.snapshot import agent_json
 from taco.errors import ConflictError, NotFoundError, SpecError, UsageError
 from taco.models import EVERYONE, FIRST_AGENT_WINDOW, MOTHER, Agent, AgentQueue, AgentSpec, Event, EventType, iso
@@ -147,7 +147,7 @@ def remove(names: Sequence[str], as_json: bool, session: str | None) -> None:
 @agent.command()
 @click.argument("name")
 @click.option("--role", required=True, help="Its whole assignment.")
-@click.option("--provider", help="Its agent CLI; default: the session's.")
+@click.option("--provider", shell_complete=complete_provider, help="Its agent CLI; default: the session's.")
 @click.option("--model", help="The model given to it.")
 @click.option("--workspace", metavar="DIR", help="Where it works, inside the project; default: its name.")
 @click.option("--wait-for", multiple=True, metavar="NAME", help="Start when NAME is done (repeatable).")

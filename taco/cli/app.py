@@ -13,6 +13,7 @@ import click
 from taco import __version__
 from taco.cli import say
 from taco.cli.caller import caller, check_allowed
+from taco.cli.examples import with_examples
 from taco.cli.outcome import conclude, wants_json
 from taco.errors import Exit, UsageError
 
@@ -79,7 +80,7 @@ class Taco(click.Group):
             return None
         module = importlib.import_module(f"taco.cli.{ENTRIES[cmd_name].module}")
         command: click.Command = getattr(module, cmd_name)
-        return command
+        return with_examples(command, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -32,13 +32,10 @@ def mend(home: Path) -> Iterator[str]:
 
 def _private(home: Path) -> Iterator[str]:
     """State is its owner's alone."""
-    for path in (home, *home.glob("sessions/*"), home / "redis"):
-        if path.is_dir() and not path.is_symlink() and path.stat().st_mode & 0o077:
-            path.chmod(0o700)
-            yield f"{path} was open to others: it is yours alone now"
-    for path in sorted(home.rglob("*.json*")):
-        if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o077:
-            path.chmod(path.stat().st_mode & 0o700)
+    for path in (home, *sorted(home.rglob("*"))):
+        mode = path.lstat().st_mode
+        if mode & 0o077 and (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            path.chmod(mode & 0o700)
             yield f"{path} was open to others: it is yours alone now"
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from taco.cli.caller import caller, check_allowed
+from taco.cli.examples import with_examples
 from taco.errors import TacoError, UsageError
+
+if TYPE_CHECKING:
+    from taco.broker import Broker
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?")
@@ -38,6 +43,35 @@ def complete_agent(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return [CompletionItem(each) for each in names if each.startswith(incomplete)]
 
 
+def complete_message(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Messages that died or were not confirmed, in the session that is meant, and those that wait there."""
+    from taco.cli import place
+
+    async def read(broker: Broker) -> list[CompletionItem]:
+        ended = [*await broker.dead_letters(), *await broker.unconfirmed()]
+        found = {each["id"]: f"{each.get('state', '')} {each['sender']} → {each['target']}" for each in ended}
+        for name in await broker.waiting_agents():
+            if (head := (await broker.heads(name)).head) is not None:
+                found[head.command.id] = f"waits for {name}"
+        return [CompletionItem(id_, help=text) for id_, text in found.items() if id_.startswith(incomplete)]
+
+    try:
+        return place.with_broker(place.find(ctx.params.get("session")), read)
+    except TacoError:
+        return []
+
+
+def complete_provider(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The agent CLIs that can be used here."""
+    from taco import files, paths
+
+    try:
+        known = files.providers(paths.config_home(), paths.home(), Path.cwd())
+    except TacoError:
+        return []
+    return [CompletionItem(name, help=each.title) for name, each in known.items() if name.startswith(incomplete)]
+
+
 session_option: Decorator = click.option(
     "--session", metavar="NAME", shell_complete=complete_session, help="The session; default: the one you are in."
 )
@@ -60,6 +94,11 @@ class Family(click.Group):
         elif not args or (args[0].startswith("-") and "--help" not in args):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand of that name, with its examples."""
+        command = super().get_command(ctx, cmd_name)
+        return with_examples(command, f"{self.name} {cmd_name}") if command else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -11,7 +11,7 @@ import click
 
 from taco import files, paths, projects
 from taco.cli import say
-from taco.cli.options import Family, json_option
+from taco.cli.options import Family, complete_provider, json_option
 from taco.errors import NotFoundError, UsageError
 from taco.files import ProviderFile
 from taco.provider import Provider
@@ -53,7 +53,7 @@ def list_(as_json: bool) -> None:
 
 
 @provider.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_provider)
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show how NAME is started, read and typed into."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taco.cli import place, say
-from taco.cli.options import Family, json_option, session_option
+from taco.cli.options import Family, complete_message, json_option, session_option
 from taco.errors import NotFoundError
 from taco.models import AgentQueue, CommandState
 
@@ -56,7 +56,7 @@ def list_(as_json: bool, session: str | None) -> None:
 
 
 @queue.command()
-@click.argument("command_id", metavar="ID")
+@click.argument("command_id", metavar="ID", shell_complete=complete_message)
 @json_option
 @session_option
 def show(command_id: str, as_json: bool, session: str | None) -> None:
@@ -96,7 +96,7 @@ def dead(as_json: bool, session: str | None) -> None:
 
 
 @queue.command()
-@click.argument("command_id", metavar="ID")
+@click.argument("command_id", metavar="ID", shell_complete=complete_message)
 @json_option
 @session_option
 def retry(command_id: str, as_json: bool, session: str | None) -> None:
@@ -110,7 +110,7 @@ def retry(command_id: str, as_json: bool, session: str | None) -> None:
 
 
 @queue.command()
-@click.argument("command_id", metavar="ID")
+@click.argument("command_id", metavar="ID", shell_complete=complete_message)
 @json_option
 @session_option
 def drop(command_id: str, as_json: bool, session: str | None) -> None:
@@ -124,7 +124,7 @@ def drop(command_id: str, as_json: bool, session: str | None) -> None:
 
 
 @queue.command()
-@click.argument("command_id", metavar="ID")
+@click.argument("command_id", metavar="ID", shell_complete=complete_message)
 @json_option
 @session_option
 def cancel(command_id: str, as_json: bool, session: str | None) -> None:

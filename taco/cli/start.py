@@ -13,7 +13,7 @@ import click
 from taco.calls import MAX_BODY
 from taco.cli import say
 from taco.cli.body import checked, read_body
-from taco.cli.options import json_option
+from taco.cli.options import complete_provider, json_option
 from taco.errors import NotFoundError, TacoError, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,12 @@ MAX_PROMPT = 100_000  # bytes; it stands in Mother's first words, which Linux ta
 @click.argument("prompt", required=False)
 @click.option("--session", metavar="NAME", help="Its name; default: from the prompt.")
 @click.option("--dir", "directory", metavar="DIR", default=".", help="The project; default: this directory.")
-@click.option("--provider", metavar="NAME", help="The agent CLI: claude, demo, …; see: taco provider list")
+@click.option(
+    "--provider",
+    metavar="NAME",
+    shell_complete=complete_provider,
+    help="The agent CLI: claude, demo, …; see: taco provider list",
+)
 @click.option("--model", metavar="NAME", help="The model given to the agent CLI.")
 @click.option("--spec", metavar="FILE", help="Take the team from FILE; Mother only coordinates.")
 @click.option("--no-mother", is_flag=True, help="No Mother: a shell in window 0.")

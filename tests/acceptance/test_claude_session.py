@@ -337,6 +337,40 @@ def test_what_is_the_persons_is_refused_even_when_a_person_lets_it_run(crew: Cla
     assert crew.status()["status"] == "running"
 
 
+PERSONS = """
+start x, attach, stop, resume, answer yes, approve, deny, queue, queue retry x, ls, monitor, agent list,
+agent pause all, agent add x, log, config, config edit, provider trust, doctor --fix, uninstall --yes, completion bash,
+executor --restart, spec show, spec approve, spec reject, spec edit, service list, service unregister x
+"""
+PERSONS_VERBS = [each.strip() for each in PERSONS.split(",")]
+
+
+@pytest.fixture(scope="module")
+def refused(crew: ClaudeSession) -> str:
+    """What the tool of an agent's Claude Code printed when it called all of them, one after the other."""
+    script = crew.house.project / "alpha" / "verbs.sh"
+    script.write_text(
+        "".join(f'echo "== {each}"; taco {each} 2>&1 </dev/null; echo "ended with $?"\n' for each in PERSONS)
+    )
+    crew.idle("alpha")
+    crew.tell("alpha", "<<bash sh verbs.sh>>")
+    crew.reads("alpha", lambda reading: reading.waiting == "permission")
+    crew.press("alpha", "Enter")
+    return crew.ran("alpha", f"== {PERSONS_VERBS[-1]}", 90)
+
+
+@pytest.mark.parametrize("command", PERSONS_VERBS)
+def test_every_verb_of_the_persons_is_refused_to_an_agents_tool(refused: str, command: str) -> None:
+    told = refused.partition(f"== {command}\n")[2].partition("\n== ")[0]
+    assert "is the person's to run; agent alpha may not" in told
+    assert "ended with 1" in told
+
+
+def test_what_runs_is_what_ran_before(crew: ClaudeSession) -> None:
+    assert crew.status()["status"] == "running"
+    assert {each["name"] for each in crew.status()["agents"]} == {"mother", *TEAM}
+
+
 # Ends and new beginnings
 
 

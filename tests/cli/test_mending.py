@@ -48,6 +48,7 @@ def test_what_a_dead_redis_left(taco_home: Path) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(socket_path))
     (taco_home / "redis" / "redis.pid").write_text("1")
+    (taco_home / "redis" / "redis.pid").chmod(0o600)
     (line,) = mended()
     assert "removed what a Redis server left" in line
     assert not socket_path.parent.exists()

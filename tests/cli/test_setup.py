@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from taco import doctor
+from taco.models import Ask, Command
 from tests.cli.conftest import Shop, taco
 
 
@@ -125,6 +126,15 @@ def test_bash_completes_commands_agents_and_sessions(shop: Shop, require: Callab
     assert "status" in complete("taco st")
     assert complete("taco send a") == ["api"]
     assert complete("taco status --session s") == ["shop"]
+    asked = Ask("k3x9a1", "web", "Which colour?", "2026-01-01T00:00:00.000Z")
+    shop.do(lambda broker: broker.open_ask(asked))
+    shop.do(lambda broker: broker.enqueue(Command("m1a2b3", "person", "api", "hello")))
+    for verb in ("answer", "approve", "deny"):
+        assert complete(f"taco {verb} ") == ["k3x9a1"]
+    assert complete("taco queue cancel m") == ["m1a2b3"]
+    assert complete("taco start --provider cl") == ["claude"]
+    assert complete("taco provider show de") == ["demo"]
+    assert complete("taco config quiet") == ["quiet_hours"]
     script = taco("completion", "bash").out
     checked = subprocess.run([str(bash), "-n"], input=script, text=True, capture_output=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
