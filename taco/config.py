@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from taco.errors import ConfigError
+from taco.models import PORT_RANGE, port_range
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -41,6 +42,13 @@ class Config(BaseModel):
     ready_timeout_s: Positive = Field(60.0, description="how long an agent may start before that is shown")
     redis_url: str = Field("", description="a Redis of your own; empty: a private server")
     tmux_socket: str = Field("", description="name of another tmux server (tmux -L)")
+    port_range: str = Field(PORT_RANGE, description="where taco service register --port auto takes ports from")
+
+    @field_validator("port_range")
+    @classmethod
+    def _is_a_range(cls, text: str) -> str:
+        port_range(text)
+        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from taco.observe import Observer
 from taco.orchestrator import cleaning
 from taco.orchestrator.desk import Desk
 from taco.orchestrator.following import Follower
+from taco.orchestrator.health import Health
 from taco.orchestrator.journal import Journal
 from taco.orchestrator.outbox import Outboxes
 from taco.orchestrator.planning import Planning
@@ -223,6 +224,7 @@ async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
             "sender_limit": str(config.sender_limit),
             "retention_s": str(int(config.retention_s)),
             "retention_count": str(config.retention_count),
+            "port_range": config.port_range,
         }
     )
     return Desk(
@@ -272,6 +274,7 @@ class Run:
         self._planning = Planning(desk)
         self._team = Team(desk)
         self._outboxes = Outboxes(desk)
+        self._health = Health(desk)
         self._follower = Follower(desk.broker, journal, self._hurry)
         self._exit = Exit.OK
 
@@ -292,6 +295,7 @@ class Run:
                 self._wake,
                 self._watch_spools,
                 self._keep_monitor,
+                self._look_at_services,
                 self._clean,
             )
         ]
@@ -411,8 +415,12 @@ class Run:
 
     def _hurry(self, event: Event) -> None:
         """What the team waits for brings the next round forward."""
+        self._health.note(event)
         if str(event.type).startswith(_HURRIED):
             self._round.set()
+
+    async def _look_at_services(self) -> None:
+        await self._again("services", self._health.run)
 
     async def _wake(self) -> None:
         async def once() -> None:
