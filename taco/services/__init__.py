@@ -128,7 +128,8 @@ async def place(registry: Registry, service: Service, runs: Runs, guessed: int =
     """
     for each in await registry.services():
         if each.name == service.name and each.owner not in ("", service.owner):
-            raise ConflictError(f"service {each.name!r} is {each.owner}'s", hint="choose another name")
+            hint = f"choose another name; the person may free it: taco service unregister {each.name}"
+            raise ConflictError(f"service {each.name!r} is {each.owner}'s", hint=hint)
         if each.name != service.name and service.url and each.url == service.url:
             raise ConflictError(f"{each.url} is registered as {each.name!r} already", hint="choose another port")
     if not service.claimed:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from taco.models import AgentState, EventType, Level, Service
+from taco.models import AgentState, Event, EventType, Level, Service
 from taco.orchestrator import health
 from taco.orchestrator.health import Health
 from taco.records import state_fields
@@ -94,6 +94,23 @@ async def test_a_service_whose_agent_has_ended_is_unhealthy(office: Office, web:
         await broker.remove_agent(4)
         await becomes(office, "data", "unhealthy", "its agent bb was removed")
         await broker.set_agent(3, dict(state_fields(AgentState(Level.IDLE))))
+        await becomes(office, "front", "healthy")
+
+
+async def test_the_end_of_its_agent_is_seen_though_it_was_looked_at_just_now(
+    office: Office, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FIRST_S", "MOST_S"):
+        monkeypatch.setattr(health, name, 600.0)
+    broker = office.desk.broker
+    await broker.put_service(Service("front", web.url(), web.port, owner="api"))
+    async with looking(office) as room:
+        await becomes(office, "front", "healthy")
+        await broker.set_agent(3, dict(state_fields(AgentState(Level.LOST))))
+        await becomes(office, "front", "unhealthy", "its agent api has ended: lost")
+        monkeypatch.setattr(health, "ROUND_S", 600.0)
+        await broker.set_agent(3, dict(state_fields(AgentState(Level.IDLE))))
+        room.note(Event(EventType.AGENT_RESTARTED, "shop"))
         await becomes(office, "front", "healthy")
 
 

@@ -59,14 +59,17 @@ def a_range(count: int, in_use: int) -> Iterator[range]:
 
 def test_fifty_at_once_of_two_sessions_get_fifty_ports(url: str) -> None:
     got: dict[str, int] = {}
+    at = services.Workplace(Path(), {})
     failed: list[BaseException] = []
     gate = threading.Barrier(COUNT)
 
     async def one(number: int) -> None:
         broker = await Broker.connect(url, ("left", "right")[number % 2])
         try:
+            wanted = services.service_from(f"s{number}", owner=f"a{number}")
             gate.wait()
-            got[f"{broker.session}/s{number}"] = await ports.choose(broker, f"s{number}", runs)
+            placed = await services.register(broker, wanted, runs, at)
+            got[f"{broker.session}/{placed.name}"] = placed.port
         finally:
             await broker.close()
 

@@ -340,7 +340,7 @@ async def test_strange_answers_are_no_health(strange: tuple[int, list[bytes]], m
     seen = await services.look(f"http://localhost:{port}/silent", "", AT)
     assert (seen.health, "does not answer" in seen.reason) == ("down", True)
     await services.look(f"http://localhost:{port}/a\r\nSET x\r\n y%0d", "", AT)
-    assert heard[-1].endswith(b" HTTP/1.1\r\n")
+    assert heard[-1] == b"GET /aSET%20x%20y%0d HTTP/1.1\r\n"
 
 
 async def test_a_command_says_by_its_end_how_it_is(tmp_path: Path) -> None:
