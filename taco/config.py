@@ -76,7 +76,7 @@ def merge(layers: Sequence[Layer]) -> tuple[Config, dict[str, str]]:
         key = str(first["loc"][0])
         variable = next(name for name, each in VARIABLES.items() if each == key)
         where = variable if sources[key] == ENVIRONMENT else f"{sources[key]}: {key}"
-        message = f"{where}: {first['msg']} (is {first['input']!r})"
+        message = f"{where}: {first['msg'].removeprefix('Value error, ')} (is {first['input']!r})"
         raise ConfigError(message, hint="what each setting may be: taco config") from None
 
 
