@@ -11,10 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from taco import rules
 from taco.errors import ConfigError
+from taco.models import PORT_RANGE, port_range
 
 Positive = Annotated[float, Field(gt=0)]
 Hours = Annotated[str, Field(pattern=r"^(?:([01]?\d|2[0-3]):[0-5]\d-([01]?\d|2[0-3]):[0-5]\d)?$")]
@@ -82,6 +91,13 @@ class Config(BaseModel):
     quiet_hours: Hours = Field("", description="when you are not told, for example 22:00-07:30")
     redis_url: str = Field("", description="a Redis of your own; empty: a private server")
     tmux_socket: str = Field("", description="name of another tmux server (tmux -L)")
+    port_range: str = Field(PORT_RANGE, description="where taco service register --port auto takes ports from")
+
+    @field_validator("port_range")
+    @classmethod
+    def _is_a_range(cls, text: str) -> str:
+        port_range(text)
+        return text
 
     def rules_for(self, agent: str, provider: str) -> tuple[str, ...]:
         """The rules of `auto_approve` that hold for this agent: its own, its provider's, everybody's."""
@@ -115,7 +131,7 @@ def merge(layers: Sequence[Layer]) -> tuple[Config, dict[str, str]]:
         variable = next((name for name, each in VARIABLES.items() if each == key), "")
         place = ".".join(map(str, first["loc"]))
         where = variable if sources[key] == ENVIRONMENT else f"{sources[key]}: {place}"
-        message = f"{where}: {first['msg']} (is {first['input']!r})"
+        message = f"{where}: {first['msg'].removeprefix('Value error, ')} (is {first['input']!r})"
         raise ConfigError(message, hint="what each setting may be: taco config") from None
 
 

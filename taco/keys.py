@@ -89,7 +89,7 @@ class Keys:
         return f"{self.prefix}asks:{ask_id}"
 
     def service(self, name: str) -> str:
-        """Hash: port, url, health, owner."""
+        """Hash: name, url, port, health, owner, check, reason, claimed."""
         return f"{self.prefix}services:{name}"
 
 
@@ -108,3 +108,4 @@ DELIVERED_BY = "commands:delivered:"  # + evidence
 ACTIVE_AGENTS = "agents:active:count"  # agents that start, run or are paused, Mother not counted
 
 SESSIONS = f"{COMMON}sessions"  # hash: session -> project directory
+PORTS = f"{COMMON}ports"  # hash: port of this machine -> `<session>/<service> <since>`: whose it is

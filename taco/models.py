@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ PERSON = "person"
 EVERYONE = "all"
 RESERVED_NAMES = frozenset({MOTHER, MONITOR, EXECUTOR, EVERYONE, PERSON})
 FIRST_AGENT_WINDOW = 3
+PORT_RANGE = "20000-29999"  # unless a setting says otherwise
 
 
 def iso(at: float) -> str:
@@ -25,6 +27,15 @@ def iso(at: float) -> str:
 def from_iso(text: str) -> float:
     """Epoch seconds of an ISO 8601 time; raises ValueError."""
     return datetime.fromisoformat(text).timestamp()
+
+
+def port_range(text: str) -> range:
+    """The ports from the first to the last, as the setting `port_range` names them; raises ValueError."""
+    found = re.fullmatch(r"\s*(\d{1,5})\s*-\s*(\d{1,5})\s*", text)
+    low, high = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= low <= high <= 65_535:
+        raise ValueError("a range of ports is two numbers from 1 to 65535, such as 20000-29999")
+    return range(low, high + 1)
 
 
 class Priority(enum.StrEnum):
@@ -145,6 +156,7 @@ class EventType(enum.StrEnum):
     ASK_APPROVED = "ask.approved"  # by a rule of the person's
     SERVICE_REGISTERED = "service.registered"
     SERVICE_HEALTH = "service.health"
+    SERVICE_REMOVED = "service.removed"
     PERSON_MESSAGE = "person.message"
     EXECUTOR_STARTED = "executor.started"
     EXECUTOR_STOPPED = "executor.stopped"
@@ -431,6 +443,30 @@ class Service:
     port: int = 0
     health: str = "unknown"
     owner: str = ""
+    check: str = ""  # what shows that it is healthy: "tcp", a url, a command of the person's; "": its url answers
+    reason: str = ""  # why it is not healthy
+    claimed: bool = False  # its port is its own, and of no other service of any session
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whose a port of this machine is: `<session>/<service>`, since when (ISO 8601)."""
+
+    holder: str
+    since: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.holder} {self.since}"
+
+    @property
+    def session(self) -> str:
+        """The session it is claimed in."""
+        return self.holder.partition("/")[0]
+
+    @property
+    def service(self) -> str:
+        """The service it is claimed for."""
+        return self.holder.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)

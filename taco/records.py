@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from taco import calls
@@ -14,6 +14,7 @@ from taco.models import (
     AgentState,
     AgentStatus,
     Ask,
+    Claim,
     Command,
     CommandState,
     Event,
@@ -197,7 +198,22 @@ def ask_fields(ask: Ask) -> dict[str, str]:
 
 def service_from(record: Mapping[str, str]) -> Service:
     """A service from the hash `services:<name>`."""
-    return Service(record["name"], record["url"], int(record["port"]), record["health"], record.get("owner", ""))
+    return Service(
+        record["name"],
+        record["url"],
+        int(record["port"]),
+        record["health"],
+        record.get("owner", ""),
+        record.get("check", ""),
+        record.get("reason", ""),
+        record.get("claimed") == "1",
+    )
+
+
+def claim_from(text: str) -> Claim:
+    """A claim from the hash `ports`."""
+    holder, _, since = text.partition(" ")
+    return Claim(holder, since)
 
 
 def event_json(event: Event) -> str:
@@ -310,13 +326,37 @@ def finished_event(session: str, ledger: Ledger, outcome: Outcome, at: str) -> E
 
 def service_events(session: str, service: Service, at: str) -> tuple[Event, Event]:
     """What is told of a service with a new place, and of one with a new health."""
-    content = f"{service.name} {service.url or service.port} {service.health}"
-    data = {"service": service.name, "url": service.url, "port": service.port, "health": service.health}
-    placed, health = (
-        Event(type_, session, ts=at, agent=service.owner, content=content, data=data)
-        for type_ in (EventType.SERVICE_REGISTERED, EventType.SERVICE_HEALTH)
+    placed = service_event(EventType.SERVICE_REGISTERED, session, service, at)
+    return placed, service_event(EventType.SERVICE_HEALTH, session, service, at)
+
+
+def service_event(type_: EventType, session: str, service: Service, at: str) -> Event:
+    """What is told of a service."""
+    what = service.health + (f": {service.reason}" if service.reason else "")
+    data = {
+        "service": service.name,
+        "url": service.url,
+        "port": service.port,
+        "health": service.health,
+        "reason": service.reason,
+    }
+    ails = type_ is EventType.SERVICE_HEALTH and service.health in ("unhealthy", "down")
+    return Event(
+        type_,
+        session,
+        ts=at,
+        agent=service.owner,
+        level="warning" if ails else "info",
+        content=f"{service.name} {service.url or service.port or ''}".rstrip()
+        + ("" if type_ is EventType.SERVICE_REMOVED else f" {what}"),
+        data=data,
     )
-    return placed, health
+
+
+def with_health(service: Service, health: str, reason: str, *, lost: bool = False) -> Service:
+    """A service as it is after somebody looked at it; `lost`: without the place that is not its own any more."""
+    seen = replace(service, health=health, reason=reason)
+    return replace(seen, url="", port=0, claimed=False) if lost else seen
 
 
 def report_event(session: str, name: str, *, failed: bool, text: str, at: str) -> Event:

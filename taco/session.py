@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from taco import files, locks, paths, processes, redis_server, trust
+from taco import files, locks, paths, processes, redis_server, services, trust
 from taco.agents import write_command
 from taco.broker import Broker
 from taco.checks import check_directory, check_name, usable_provider
@@ -492,6 +492,9 @@ async def _put_stopped(record: SessionRecord) -> None:
             if agent.pid and agent.state.level not in GONE_LEVELS:
                 fields |= state_fields(AgentState(Level.EXITED, since=time.time(), source="stop"))
             await broker.set_agent(agent.window, fields)
+        for service in await broker.services():
+            if service.url:
+                await broker.set_health(service, services.UNHEALTHY, "its session is stopped")
         await broker.put_session({"status": paths.STOPPED, "executor_pid": ""})
         await broker.emit(Event(EventType.SESSION_STOPPED, record.name, ts=iso(time.time()), content="stopped"))
     finally:
@@ -576,6 +579,7 @@ async def _prepare(record: SessionRecord) -> int:
             team = [_mother(record)]  # its start was ended before it came to that
         for agent in team:
             await broker.put_agent(replace(agent, pid=0, pane="", state=AgentState(), hold=""))
+        await services.restore(broker)
         await broker.put_session(_session_fields(record) | {"status": paths.STARTING, "executor_pid": ""})
         return len(team)
     finally:

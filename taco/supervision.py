@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from taco import locks, paths, processes, redis_server
-from taco.errors import ConflictError, TacoError, TmuxError, TmuxGoneError
+from taco.errors import ConflictError, NotFoundError, TacoError, TmuxError, TmuxGoneError
 from taco.keys import FRESH_S
 from taco.line import Line
 from taco.models import Pane
@@ -156,6 +158,27 @@ async def has_own(record: SessionRecord) -> bool:
         return marked or await _is_up(record, pipe)
     except TmuxError:
         return False
+
+
+async def runs(home: Path, name: str, fields: Mapping[str, str]) -> bool:
+    """Whether a session that did not say that it stopped runs still; `fields` are its `session:state`.
+
+    One of another state directory or machine cannot be looked at from here: it counts as running.
+    """
+    if (fields.get("home", ""), fields.get("node", "")) != (str(home), os.uname().nodename):
+        return True
+    try:
+        record = paths.session(home, name)
+    except NotFoundError:
+        return False
+    if record.unfinished or record.stopped:
+        return record.unfinished
+    try:
+        return any(pane.agent.startswith(f"{name}/") for pane in await CommandPipe(record.tmux_socket).panes())
+    except TmuxGoneError:
+        return False
+    except TmuxError:
+        return True
 
 
 async def _silence(record: SessionRecord, pane: Pane) -> float:

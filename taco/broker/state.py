@@ -1,4 +1,4 @@
-"""What is there: the session, its spec, agents, questions and services, and who delivers."""
+"""What is there: the session, its spec, agents and questions, and who delivers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import replace
 from taco import records
 from taco.broker.client import Client
 from taco.errors import ConflictError, NotFoundError
-from taco.models import Agent, AgentStatus, Ask, Priority, Service, iso
+from taco.keys import PORTS
+from taco.models import Agent, AgentStatus, Ask, Priority, iso
 
 
 class State(Client):
@@ -144,39 +145,13 @@ class State(Client):
         for ask_id in ask_ids:
             await self._put(self.keys.ask(ask_id), {"told_at": at})
 
-    async def put_service(self, service: Service) -> None:
-        """Writes a service's record; tells when its place or its health changed."""
-        keys = (
-            self.keys.service(service.name),
-            self.keys.services_index,
-            self.keys.state,
-            self.keys.events,
-        )
-        placed, health = records.service_events(self.session, service, iso(time.time()))
-        args = (
-            self.keys.live,
-            records.event_json(placed),
-            records.event_json(health),
-            service.name,
-            service.url,
-            service.port,
-            service.health,
-            service.owner,
-        )
-        await self._script("put_service", keys, args)
-
-    async def services(self) -> list[Service]:
-        """All services by name."""
-        found = await self._script("collect", (self.keys.services_index,), (self.keys.service(""),))
-        listed = [records.service_from(records.pairs(flat)) for flat in found if flat]
-        return sorted(listed, key=lambda service: service.name)
-
     async def counters(self) -> dict[str, int]:
         """All counters by name (see keys.py)."""
         return {name: int(value) for name, value in (await self._get(self.keys.counters)).items()}
 
     async def forget(self) -> None:
-        """Deletes every key of the session."""
+        """Deletes every key of the session, and gives its ports back."""
+        await self._script("release_ports", (PORTS,), (f"{self.session}/",))
         cursor = "0"
         while True:
             cursor, found = await self._run("SCAN", cursor, "MATCH", f"{self.keys.prefix}*", "COUNT", 1000)

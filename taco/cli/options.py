@@ -72,6 +72,20 @@ def complete_provider(ctx: click.Context, param: click.Parameter, incomplete: st
     return [CompletionItem(name, help=each.title) for name, each in known.items() if name.startswith(incomplete)]
 
 
+def complete_service(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The services of the session that is meant."""
+    from taco.cli import place
+    from taco.line import Line
+
+    try:
+        here = place.find(ctx.params.get("session"))
+        line = Line(here.url, here.name, timeout_s=1)
+        names = sorted(line.call("SMEMBERS", line.keys.services_index))
+    except TacoError:
+        return []
+    return [CompletionItem(each) for each in names if each.startswith(incomplete)]
+
+
 session_option: Decorator = click.option(
     "--session", metavar="NAME", shell_complete=complete_session, help="The session; default: the one you are in."
 )

@@ -132,6 +132,7 @@ def _service(service: Service) -> dict[str, Any]:
         "port": service.port or None,
         "health": service.health,
         "owner": service.owner or None,
+        "reason": service.reason or None,
     }
 
 

@@ -37,7 +37,7 @@ SESSION_STYLES = {"running": "bold green", "starting": "blue", "stopped": "dim",
 PROMPT_HEAD = 1_000  # characters that are looked at for the line of 100 that is shown
 _ENDED = ("planned", "done", "failed", "stopped")
 _NEEDS_YOU = ("waiting", "limited", "lost")  # states that matter more than that its work is done
-_HEALTH = {"ok": "green", "down": "red"}
+_HEALTH = {"ok": "green", "healthy": "green", "down": "red", "unhealthy": "red"}
 
 
 @click.command()
@@ -99,7 +99,8 @@ def _show(found: Mapping[str, Any], seen: Snapshot, home: Path) -> None:
         say.out("queue     " + "  ".join(f"{count} {name}" for name, count in found["queue"].items()))
     for each in found["services"]:
         health = say.paint(each["health"], _HEALTH.get(each["health"], "dim"))
-        say.out(f"service   {say.clean(each['name'])}  {say.clean(each['url'] or each['port'])}  {health}")
+        why = f"  {say.paint(say.cut(say.clean(each['reason']), 80), 'dim')}" if each["reason"] else ""
+        say.out(f"service   {say.clean(each['name'])}  {say.clean(each['url'] or each['port'] or '-')}  {health}{why}")
 
 
 def _agent_row(agent: Mapping[str, Any]) -> list[object]:

@@ -110,7 +110,8 @@ def service_lines(services: tuple[Service, ...]) -> list[Line]:
         mark, style = _HEALTH.get(service.health, ("○", "quiet"))
         owner = f"  {service.owner}" if service.owner else ""
         parts = (Span(f"  {mark} ", style), said(service.name, "name"), said(f"  {address(service)}"))
-        made.append(Line((*parts, said(owner, "quiet")), right=(said(f"  {service.health} ", style),)))
+        why = f"  {service.reason}" if service.reason else ""
+        made.append(Line((*parts, said(f"{owner}{why}", "quiet")), right=(said(f"  {service.health} ", style),)))
     return made
 
 

@@ -28,6 +28,7 @@ from taco.orchestrator import cleaning, upkeep
 from taco.orchestrator.asking import Asking
 from taco.orchestrator.desk import Desk
 from taco.orchestrator.following import Follower
+from taco.orchestrator.health import Health
 from taco.orchestrator.journal import Journal
 from taco.orchestrator.notices import Notices
 from taco.orchestrator.outbox import Outboxes
@@ -239,6 +240,7 @@ async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
             "sender_limit": str(config.sender_limit),
             "retention_s": str(int(config.retention_s)),
             "retention_count": str(config.retention_count),
+            "port_range": config.port_range,
         }
     )
     return Desk(
@@ -293,6 +295,7 @@ class Run:
         self._asking = Asking(desk)
         self._monitor = upkeep.Monitor(desk)
         self._notices = Notices(desk)
+        self._health = Health(desk)
         self._follower = Follower(desk.broker, journal, self._hurry)
         self._exit: int = Exit.OK
 
@@ -317,6 +320,7 @@ class Run:
                 self._watch_spools,
                 self._monitor.keep,
                 self._watch_release,
+                self._look_at_services,
                 self._clean,
             )
         ]
@@ -439,8 +443,12 @@ class Run:
     def _hurry(self, event: Event) -> None:
         """What the team waits for brings the next round forward."""
         self._notices.note(event)
+        self._health.note(event)
         if str(event.type).startswith(_HURRIED):
             self._round.set()
+
+    async def _look_at_services(self) -> None:
+        await self._again("services", self._health.run)
 
     async def _wake(self) -> None:
         async def once() -> None:

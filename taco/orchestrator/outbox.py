@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from taco import calls, log, services
-from taco.errors import QueueFullError, TacoError, TemporaryError
+from taco import calls, log, services, supervision
+from taco.errors import ConflictError, QueueFullError, TacoError, TemporaryError
 from taco.models import EVERYONE, PERSON, Agent, Ask, Command, Event, EventType, Priority, Service, When, from_iso, iso
 from taco.orchestrator.desk import Desk
 from taco.spool import TRIES, Box, is_filled
@@ -21,7 +23,6 @@ from taco.spool import TRIES, Box, is_filled
 MOST_BYTES = 2_000_000  # of one file: a message of 1 MB, written as JSON
 AT_ONCE = 100  # files of one agent in one round
 _ASK_ID = re.compile(r"[a-z0-9]{6}")  # as `taco ask` makes it
-_HEALTH = frozenset({services.HEALTHY, services.UNHEALTHY, services.DOWN})
 
 
 class Outboxes:
@@ -164,6 +165,10 @@ class Call:
             raise ValueError(f"{str(found)[:80]!r} cannot be a port")
         return found
 
+    def is_set(self, name: str) -> bool:
+        """Whether a field is true."""
+        return self._fields.get(name) is True
+
     def at(self, now: float) -> str:
         """When it was made, as far as that can be: it is not in the future."""
         try:
@@ -194,7 +199,7 @@ async def _import(desk: Desk, agent: Agent, call: Call) -> None:
         asked = Ask(call.matching("id", _ASK_ID), agent.name, question, at, choices=call.texts("choices"))
         await desk.broker.open_ask(asked)
     elif call.verb == "service":
-        await _offer(desk, agent, call.inner("service"))
+        await _offer(desk, agent, call.inner("service"), call.text("id"))
     else:
         raise ValueError(f"unknown verb {call.verb[:80]!r}")
 
@@ -230,14 +235,31 @@ def _to_person(desk: Desk, agent: Agent, command_id: str, text: str, priority: s
     )
 
 
-async def _offer(desk: Desk, agent: Agent, call: Call) -> None:
-    """A service, without a look at it: this process goes to no address that a sandboxed agent names."""
-    name, url, port, health = call.matching("name", services.NAME), call.text("url"), call.port(), call.text("health")
-    if not url and not port:
-        raise ValueError(f"service {name} has neither url nor port")
-    for each in await desk.broker.services():
-        if each.name == name and each.owner not in ("", agent.name):
-            raise ValueError(f"service {name!r} is {each.owner}'s")
-    placed = services.service_from(name, url=url[:2_000], port=port, owner=agent.name)
-    known = health if health in _HEALTH else "unknown"
-    await desk.broker.put_service(Service(name, placed.url, placed.port, known, agent.name))
+async def _offer(desk: Desk, agent: Agent, call: Call, call_id: str) -> None:
+    """A service at the port that it asks for, or at another one, of which the agent is told.
+
+    A sandboxed agent makes this process ask nothing of anybody: its service is looked at by a connection alone.
+    """
+    name, url, port = call.matching("name", services.NAME), call.text("url"), call.port()
+    wanted = services.service_from(name, url=url[:2_000], port=port, owner=agent.name, check=services.TCP)
+    if wanted.url and not services.is_local(wanted.url):
+        raise ValueError(f"{wanted.url[:80]!r} is not on this machine")
+    try:
+        placed = await _place(desk, wanted, auto=call.is_set("auto"))
+        await desk.broker.put_service(placed)
+    except ConflictError as error:
+        text = f"Your service {name} is not registered: {error.message}; {error.hint}."
+        await desk.message(agent.name, text, key=f"offer/{agent.name}/{call_id}")
+        raise
+    if placed.port != wanted.port:
+        instead = f" (not {wanted.port})" if wanted.port else ""
+        text = f"Use port {placed.port} for your service {name}{instead}: {placed.url}"
+        await desk.message(agent.name, text, key=f"offer/{agent.name}/{call_id}")
+
+
+async def _place(desk: Desk, wanted: Service, *, auto: bool) -> Service:
+    """A service at a port of its own: with `auto` at the one it has, the one it guessed, or any other."""
+    runs = partial(supervision.runs, desk.record.home)
+    if not auto:
+        return await services.place(desk.broker, wanted, runs)
+    return await services.place(desk.broker, replace(wanted, url="", port=0), runs, wanted.port)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from taco.testing.queue import Queue
 from taco.testing.requests import Requests
+from taco.testing.services import Services
 from taco.testing.state import State
 
 __all__ = ["MemoryBroker"]
 
 
-class MemoryBroker(Queue, State, Requests):
+class MemoryBroker(Queue, State, Services, Requests):
     """The Broker of one session, without Redis; everything is gone with the object."""

@@ -15,6 +15,7 @@ from taco.errors import BrokerError
 from taco.models import (
     FINAL_STATES,
     Ask,
+    Claim,
     Command,
     CommandState,
     Event,
@@ -72,6 +73,7 @@ class Memory:
         self._finished: dict[str, list[dict[str, str]]] = {"dead": [], "unconfirmed": [], "completed": []}
         self._asks: dict[str, Ask] = {}
         self._services: dict[str, Service] = {}
+        self._claims: dict[int, Claim] = {}
         self._counters: Counter[str] = Counter()
         self._events: list[Event] = []
         self._listeners: dict[str, list[asyncio.Queue[str | None]]] = {"live": [], "wake": []}

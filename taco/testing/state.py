@@ -1,4 +1,4 @@
-"""The session, agents, questions, services and events of the twin of the broker."""
+"""The session, agents, questions and events of the twin of the broker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from taco.models import (
     CommandState,
     Event,
     Outcome,
-    Service,
 )
 from taco.testing.memory import Memory
 
@@ -171,19 +170,6 @@ class State(Memory):
         """Notes when the person was told of questions that wait."""
         for ask_id in ask_ids:
             self._asks[ask_id] = replace(self._asks[ask_id], told_at=at)
-
-    async def put_service(self, service: Service) -> None:
-        """Writes a service's record; tells when its place or its health changed."""
-        old = self._services.get(service.name)
-        if old == service:
-            return
-        self._services[service.name] = service
-        placed, health = records.service_events(self.session, service, self._now())
-        self._tell(health if old and replace(old, health=service.health) == service else placed)
-
-    async def services(self) -> list[Service]:
-        """All services by name."""
-        return sorted(self._services.values(), key=lambda service: service.name)
 
     async def counters(self) -> dict[str, int]:
         """All counters by name (see keys.py)."""

@@ -12,7 +12,7 @@ import pytest
 from taco import redis_server
 from taco.broker import Broker
 from taco.models import CommandState, Event, EventType, Evidence, Ledger, Outcome, Priority, When
-from tests.cli.conftest import Done, Shop, taco
+from tests.cli.conftest import Shop, forbidden, taco
 from tests.support.paths import ROOT
 from tests.support.tmux import KEEPER, Tmux
 
@@ -358,39 +358,6 @@ def test_a_sandboxed_agent_leaves_it_in_its_outbox(shop: Shop, short_tmp: Path) 
     assert [each["verb"] for each in calls] == ["send", "done", "send", "ask"]
     assert calls[0] | {"id": "m1", "sender": "web", "target": "mother", "message": "I am boxed in"} == calls[0]
     assert (calls[1]["text"], calls[3]["text"]) == ("all of it", "which one?")
-
-
-# Root may connect to anything, so it becomes nobody; by then all that is imported later must be loaded.
-FORBIDDEN = """
-import os, sys
-from taco.__main__ import main
-from taco.cli import app, ask, quick, reporting, sending
-if os.getuid() == 0:
-    os.setuid(65534)
-sys.exit(main())
-"""
-
-
-def forbidden(shop: Shop, outbox: Path, *args: str) -> Done:
-    """The call of an agent that may not connect: the directory of the socket is closed to it."""
-    closed = Path(shop.url.removeprefix("unix://").partition("?")[0]).parent
-    outbox.mkdir(exist_ok=True)
-    outbox.chmod(0o777)
-    if os.getuid():
-        closed.chmod(0)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", FORBIDDEN, *args],
-            env={**os.environ, "PYTHONPATH": str(ROOT), **shop.pane("web", TACO_OUTBOX=str(outbox))},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    finally:
-        closed.chmod(0o700)
-    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def test_an_agent_sends_files_of_its_workspace_only(shop: Shop, tmp_path: Path) -> None:

@@ -59,7 +59,14 @@ def test_status_has_the_promised_json(shop: Shop) -> None:
     assert found["agents"][2]["waiting_for"] == "api"
     numbers = {"pending": 1, "processing": 0, "completed": 0, "failed": 0, "dead": 0, "unconfirmed": 0}
     assert found["queue"] == numbers
-    front = {"name": "front", "url": "http://localhost:3000", "port": 3000, "health": "healthy", "owner": "web"}
+    front = {
+        "name": "front",
+        "url": "http://localhost:3000",
+        "port": 3000,
+        "health": "healthy",
+        "owner": "web",
+        "reason": None,
+    }
     assert found["services"] == [front]
 
 

@@ -881,6 +881,57 @@ async def test_services_tell_what_changed(broker: AnyBroker) -> None:
     assert await types(broker) == ["service.registered", "service.health", "service.registered", "service.registered"]
 
 
+async def test_the_health_of_a_service_is_that_of_its_place(broker: AnyBroker) -> None:
+    api = Service("api", "http://localhost:8000", 8000, "unknown", "be", "tcp", claimed=True)
+    await broker.put_service(api)
+    assert await broker.set_health(api, "down", "nothing listens")
+    assert await broker.set_health(api, "down", "it hung up")
+    assert await broker.services() == [replace(api, health="down", reason="it hung up")]
+    for other in (
+        replace(api, url="http://x:1"),
+        replace(api, port=1),
+        replace(api, owner="fe"),
+        replace(api, check=""),
+    ):
+        assert not await broker.set_health(other, "healthy", "")
+    assert await broker.set_health(api, "unhealthy", "its port is gone", lost=True)
+    assert await broker.services() == [Service("api", "", 0, "unhealthy", "be", "tcp", "its port is gone")]
+    assert not await broker.set_health(api, "healthy", "")
+    assert await types(broker) == ["service.registered", "service.health", "service.health"]
+    told = (await broker.events())[1]
+    assert (told.level, told.content) == ("warning", "api http://localhost:8000 down: nothing listens")
+
+
+async def test_a_service_is_its_owners_until_it_is_removed(broker: AnyBroker) -> None:
+    api = Service("api", "http://localhost:8000", 8000, "healthy", "be")
+    await broker.put_service(api)
+    with pytest.raises(ConflictError, match="is be's"):
+        await broker.put_service(replace(api, owner="fe"))
+    assert await broker.services() == [api]
+    assert await broker.remove_service(api)
+    assert not await broker.remove_service(api)
+    await broker.put_service(replace(api, owner="fe"))
+    assert [each.owner for each in await broker.services()] == ["fe"]
+    assert await types(broker) == ["service.registered", "service.removed", "service.registered"]
+
+
+async def test_a_port_is_one_holders(broker: AnyBroker) -> None:
+    assert await broker.claim_port("demo/api", [(3000, None), (3001, None)]) == (3000, True)
+    assert await broker.claim_port("two/api", [(3000, None), (3001, None)]) == (3001, True)
+    assert await broker.claim_port("demo/web", [(3000, None), (3001, None)]) == (0, False)
+    assert await broker.claim_port("demo/api", [(3002, None)], keep=True) == (3000, False)
+    assert await broker.claim_port("demo/api", [(3002, None)], keep=True, refused=3000) == (3002, True)
+    claims = await broker.claims()
+    assert {port: (each.session, each.service) for port, each in claims.items()} == {
+        3001: ("two", "api"),
+        3002: ("demo", "api"),
+    }
+    assert await broker.claim_port("demo/web", [(3001, claims[3002])]) == (0, False)
+    assert await broker.claim_port("demo/web", [(3001, claims[3001])]) == (3001, True)
+    assert await broker.release_ports("demo/") == 2
+    assert await broker.claims() == {}
+
+
 async def test_forget_leaves_nothing(broker: AnyBroker) -> None:
     await broker.enqueue(command("c1"))
     await broker.put_session({"status": "running"})
@@ -945,6 +996,14 @@ async def test_scripts_are_sent_again_when_the_server_forgot_them(real: Broker) 
     await real.enqueue(command("c1"))
     await real._run("SCRIPT", "FLUSH")
     assert await real.enqueue(command("c2"))
+
+
+@on_redis
+async def test_another_sessions_fields_are_read(real: Broker, url: str) -> None:
+    other = await Broker.connect(url, "two")
+    await other.put_session({"status": "stopped"})
+    assert (await real.fields_of("two"), await real.fields_of("three")) == ({"status": "stopped"}, {})
+    await other.close()
 
 
 @on_redis

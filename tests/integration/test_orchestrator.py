@@ -16,13 +16,15 @@ import pytest
 
 from taco import orchestrator, redis_server, session
 from taco.broker import Broker
+from taco.config import Config
 from taco.errors import BrokerError
-from taco.models import Event, EventType
+from taco.models import Event, EventType, Service
 from taco.orchestrator.journal import Journal
 from taco.paths import SessionRecord
 from tests.support.paths import ROOT
 from tests.support.tmux import KEEPER, Tmux
 from tests.support.waiting import wait_for_async
+from tests.support.web import a_web
 
 
 @pytest.fixture
@@ -286,3 +288,18 @@ async def test_one_that_hangs_at_its_end_is_gone_soon(record: SessionRecord, bro
     finally:
         process.kill()
         process.wait()
+
+
+async def test_services_are_looked_at_while_a_session_runs(record: SessionRecord, broker: Broker) -> None:
+    with a_web() as web:
+        async with Running(record):
+            await heard(broker, EventType.EXECUTOR_STARTED)
+            assert (await broker.session_fields())["port_range"] == Config().port_range
+            await broker.put_service(Service("front", web.url(), web.port, owner="person"))
+            await wait_for_async(lambda: _health(broker, "healthy"), what="healthy")
+            web.down()
+            await wait_for_async(lambda: _health(broker, "down"), what="down")
+
+
+async def _health(broker: Broker, wanted: str) -> bool:
+    return [each.health for each in await broker.services()] == [wanted]

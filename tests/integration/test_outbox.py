@@ -2,95 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from taco import redis_server
-from taco.agents import Agents, Ground
-from taco.broker import Broker
-from taco.config import Config
 from taco.errors import BrokerError
-from taco.executor import Executor
-from taco.models import Agent, AgentStatus, EventType, Service
-from taco.observe import Observer
+from taco.models import EventType, Service
 from taco.orchestrator import outbox as room
-from taco.orchestrator.desk import Desk
-from taco.orchestrator.outbox import MOST_BYTES, Outboxes
-from taco.paths import SessionRecord
+from taco.orchestrator.outbox import MOST_BYTES
 from taco.spool import BAD, TRIES
-from taco.tmux.commands import CommandPipe
-
-SESSION = "shop"
-
-
-@dataclass
-class Office:
-    """A desk with `mother` and `api` in the project itself and `bb` in `w`, none of which runs."""
-
-    desk: Desk
-    outboxes: Outboxes
-
-    def box(self, name: str) -> Path:
-        """The outbox of an agent, made when it is not there."""
-        agent = next(each for each in self.desk.team if each.name == name)
-        path = self.desk.ground.outbox(agent)
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def drop(self, name: str, verb: str, file: str = "", **fields: Any) -> Path:
-        """Leave a call in the outbox of an agent."""
-        path = self.box(name) / (file or f"{time.time_ns()}-x.json")
-        path.write_text(json.dumps({"verb": verb, **fields}))
-        return path
-
-    async def rounds(self, count: int = TRIES) -> None:
-        """So many rounds."""
-        for _ in range(count):
-            await self.outboxes.step()
-
-    async def told(self, kind: EventType) -> list[str]:
-        """What was told of this kind, oldest first."""
-        return [each.content for each in await self.desk.broker.events() if each.type is kind]
-
-    async def messages(self, name: str) -> list[tuple[str, str]]:
-        """Sender and text of what waits for an agent, in order."""
-        found = []
-        while (head := (await self.desk.broker.heads(name)).head) is not None:
-            found.append((head.command.sender, head.command.message))
-            await self.desk.broker.cancel(head.command.id)
-        return found
+from tests.support.office import Office, an_office
 
 
 @pytest.fixture
 async def office(taco_home: Path, short_tmp: Path) -> AsyncIterator[Office]:
-    url = redis_server.ensure(taco_home).url
-    project = short_tmp / "p"
-    (project / "w").mkdir(parents=True)
-    try:
-        broker = await Broker.connect(url, SESSION)
-        record = SessionRecord(SESSION, taco_home, project_dir=project)
-        ground = Ground(SESSION, record.directory, project, {}, taco_home, url)
-        pipe = CommandPipe("none")
-        observer = Observer(pipe, time.time, ready_timeout_s=1)
-        doors: Any = None
-        agents = Agents(ground, pipe, time.time)
-        desk = Desk(record, Config(), broker, pipe, observer, Executor(doors), agents, ground, {}, doors, Config)
-        for window, name, workspace in ((0, "mother", ""), (3, "api", "."), (4, "bb", "w")):
-            await broker.put_agent(
-                Agent(window, name, status=AgentStatus.RUNNING, workspace=workspace, pid=os.getpid())
-            )
-        desk.team = await broker.agents()
-        yield Office(desk, Outboxes(desk))
-        await broker.close()
-    finally:
-        redis_server.stop(taco_home)
+    async with an_office(taco_home, short_tmp) as office:
+        yield office
 
 
 async def test_every_verb_is_taken_over(office: Office) -> None:
@@ -107,7 +38,9 @@ async def test_every_verb_is_taken_over(office: Office) -> None:
     assert await office.messages("mother") == [("bb", "all")]
     assert await office.told(EventType.PERSON_MESSAGE) == ["look here"]
     assert [(each.id, each.agent, each.question) for each in await broker.asks()] == [("abc123", "bb", "which?")]
-    assert await broker.services() == [Service("db", "http://localhost:5432", 5432, "healthy", "bb")]
+    assert await broker.services() == [
+        Service("db", "http://localhost:5432", 5432, owner="bb", check="tcp", claimed=True)
+    ]
     assert next(each.done for each in await broker.agents() if each.name == "bb") == "all of it"
     assert list(office.box("bb").iterdir()) == []
 
@@ -189,9 +122,10 @@ async def test_half_a_surrogate_pair_is_no_reason_to_fail(office: Office) -> Non
         ("service", {"service": {"name": "db", "port": "eighty"}}),
         ("service", {"service": {"name": "taken", "port": 80}}),
         ("service", {"service": ["db"]}),
+        ("service", {"service": {"name": "db", "url": "http://example.com:80"}}),
         ("stop", {}),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 async def test_what_the_command_line_would_refuse_is_refused(office: Office, verb: str, fields: dict[str, Any]) -> None:
     await office.desk.broker.put_service(Service("taken", "http://localhost:1", 1, owner="api"))
@@ -252,3 +186,35 @@ async def test_a_file_that_redis_alone_refuses_is_set_aside(office: Office, monk
     monkeypatch.setattr(room, "_import", refuse)
     await office.rounds()
     assert [each.suffix for each in office.box("bb").iterdir()] == [BAD]
+
+
+async def test_a_sandboxed_agent_has_the_port_that_it_guessed_or_is_told_which(office: Office) -> None:
+    broker = office.desk.broker
+    await broker.put_session({"port_range": "20000-20999"})
+    office.drop("bb", "service", id="m1", service={"name": "db", "port": 20_500, "auto": True})
+    await office.rounds(1)
+    assert (await broker.services())[0].port == 20_500
+    assert await office.messages("bb") == []
+    office.drop("api", "service", id="m2", service={"name": "web", "port": 20_500, "auto": True})
+    office.drop("bb", "service", id="m3", service={"name": "db", "port": 20_777, "auto": True})
+    await office.rounds(1)
+    db, web = await broker.services()
+    assert {port: each.holder for port, each in (await broker.claims()).items()} == {
+        20_500: "shop/db",
+        web.port: "shop/web",
+    }
+    assert (db.port, db.url, web.url) == (20_500, "http://localhost:20500", f"http://localhost:{web.port}")
+    assert await office.messages("api") == [
+        ("taco", f"Use port {web.port} for your service web (not 20500): {web.url}")
+    ]
+    assert await office.messages("bb") == [("taco", f"Use port 20500 for your service db (not 20777): {db.url}")]
+
+
+async def test_a_sandboxed_agent_is_told_whose_the_port_is_that_it_named(office: Office) -> None:
+    await office.desk.broker.claim_port("shop/web", [(3_000, None)])
+    office.drop("bb", "service", id="m1", service={"name": "db", "port": 3_000})
+    await office.rounds(1)
+    assert await office.desk.broker.services() == []
+    ((sender, text),) = await office.messages("bb")
+    assert (sender, "port 3000 is claimed for service 'web'" in text) == ("taco", True)
+    assert len(await office.told(EventType.COMMAND_REJECTED)) == 1

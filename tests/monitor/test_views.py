@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from taco.models import Agent, AgentQueue, AgentState, AgentStatus, Ask, Event, EventType, Level
+from taco.models import Agent, AgentQueue, AgentState, AgentStatus, Ask, Event, EventType, Level, Service
+from taco.monitor import views
 from taco.monitor.activity import KEPT, EventLog, activity_lines
 from taco.monitor.alerts import Trouble, alert_lines, last_line
 from taco.monitor.feed import BURST_S, LONGEST_RETRY_S, LOOK_S, pause, retry_delay
@@ -189,3 +190,10 @@ def test_retries_slow_down() -> None:
     assert delays == sorted(delays)
     assert delays[0] <= 1
     assert delays[-1] == LONGEST_RETRY_S
+
+
+def test_a_service_that_is_not_healthy_says_why() -> None:
+    service = Service("api", "http://localhost:3000", 3000, "unhealthy", "be", reason="its agent be was removed")
+    (shown,) = views.service_lines((service,))
+    assert "its agent be was removed" in words(shown)
+    assert words(shown).endswith("unhealthy ")
