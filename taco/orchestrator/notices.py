@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shlex
 import shutil
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine, Sequence
@@ -113,25 +115,44 @@ class Notices:
         """Run a program with the person's environment; its failure is told, and its time is limited."""
         ground = self._desk.ground
         try:
-            code, said = await asyncio.to_thread(
-                processes.run_briefly, argv, cwd=ground.project, environ=ground.environ, most_s=SENT_WITHIN_S
+            code, said = await processes.run_briefly(
+                argv, cwd=ground.project, environ=ground.environ, most_s=SENT_WITHIN_S
             )
         except OSError as error:
             log.warning("notice.failed", way=argv[0], error=str(error))
             return
-        if code:
-            log.warning("notice.failed", way=argv[0], code=code, error=said[-300:])
+        if code != 0:
+            how = f"not done after {SENT_WITHIN_S:g} s" if code is None else f"ended with {code}"
+            log.warning("notice.failed", way=argv[0], error=f"{how}: {said[-300:]}".rstrip(": "))
 
 
 async def _post(url: str, body: bytes) -> None:
     """Send a notice to a webhook, again when that fails."""
     for attempt in range(1, TRIES + 1):
-        error = await asyncio.to_thread(_posted, url, body)
+        error = await _beside(lambda: _posted(url, body))
         if not error:
             return
         log.warning("notice.failed", way="webhook", attempt=attempt, error=error)
         if attempt < TRIES:
             await asyncio.sleep(AGAIN_S * attempt)
+
+
+async def _beside(work: Callable[[], str]) -> str:
+    """What `work` returns, in a thread that the end of this process does not wait for."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[str] = loop.create_future()
+
+    def tell(found: str) -> None:
+        if not done.done():
+            done.set_result(found)
+
+    def run() -> None:
+        found = work()
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(tell, found)
+
+    threading.Thread(target=run, name="notice", daemon=True).start()
+    return await done
 
 
 def _posted(url: str, body: bytes) -> str:

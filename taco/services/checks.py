@@ -9,19 +9,18 @@ import asyncio
 import contextlib
 import functools
 import ipaddress
-import os
 import shlex
 import shutil
-import signal
 import socket
 import ssl
 from collections.abc import Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
+from taco import processes
 from taco.errors import UsageError
 
 HEALTHY, UNHEALTHY, DOWN, UNKNOWN = "healthy", "unhealthy", "down", "unknown"
@@ -29,7 +28,7 @@ TCP = "tcp"
 CHECK_S, COMMAND_S = 3.0, 10.0
 _PORTS = {"http": 80, "https": 443, "redis": 6379, "postgres": 5432, "postgresql": 5432, "mysql": 3306}
 _HTTP = ("http://", "https://")
-_REDIRECTS, _MOST_HEADERS, _LAST_WORDS = 5, 100, 400
+_REDIRECTS, _MOST_HEADERS = 5, 100
 _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _names = ThreadPoolExecutor(2, "resolve")  # a resolver may hang for half a minute: none of it in the shared threads
 
@@ -207,56 +206,12 @@ async def _location(reader: asyncio.StreamReader) -> str:
 
 async def _run(words: list[str], at: Workplace) -> Seen:
     """How a command ends; what it started ends with it when its time is over."""
-    with _Said() as said:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *words,
-                cwd=at.directory,
-                env=dict(at.environ),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=said.end,
-                stderr=said.end,
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            return Seen(UNHEALTHY, f"{words[0]}: {getattr(error, 'strerror', '') or error}")
-        try:
-            async with asyncio.timeout(COMMAND_S):
-                code = await process.wait()
-        except TimeoutError:
-            return Seen(UNHEALTHY, f"{words[0]} did not end within {COMMAND_S:g} s")
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        return Seen(HEALTHY) if code == 0 else Seen(UNHEALTHY, f"{words[0]} ends with {code}{said.last_line()}")
-
-
-class _Said:
-    """What a command prints, the last words of it: a pipe that is read while it runs, and never waited for."""
-
-    def __init__(self) -> None:
-        """Opens the pipe; its end for the command is `end`, which stays open here so that ours never comes to its."""
-        self._reading, self.end = os.pipe()
-        os.set_blocking(self._reading, False)
-        self._last = b""
-
-    def __enter__(self) -> Self:
-        asyncio.get_running_loop().add_reader(self._reading, self._read)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_reader(self._reading)
-        os.close(self._reading)
-        os.close(self.end)
-
-    def _read(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._last = (self._last + os.read(self._reading, 65_536))[-_LAST_WORDS:]
-
-    def last_line(self) -> str:
-        """The last line of it behind a colon; "" for none."""
-        self._read()
-        lines = [line.strip() for line in self._last.decode(errors="replace").splitlines() if line.strip()]
-        return f": {''.join(char for char in lines[-1] if char.isprintable())[:120]}" if lines else ""
+    try:
+        code, said = await processes.run_briefly(words, cwd=at.directory, environ=at.environ, most_s=COMMAND_S)
+    except (OSError, ValueError) as error:
+        return Seen(UNHEALTHY, f"{words[0]}: {getattr(error, 'strerror', '') or error}")
+    if code == 0:
+        return Seen(HEALTHY)
+    how = f"did not end within {COMMAND_S:g} s" if code is None else f"ends with {code}"
+    last = "".join(char for char in said.rpartition("\n")[2] if char.isprintable()).strip()[:120]
+    return Seen(UNHEALTHY, f"{words[0]} {how}{f': {last}' if last else ''}")
