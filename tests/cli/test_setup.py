@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from taco import doctor
+from taco.cli.config import _template
+from taco.config import Config, Layer, merge
 from taco.models import Ask, Command
 from tests.cli.conftest import Shop, taco
 
@@ -40,6 +43,48 @@ def test_a_bad_setting_is_a_usage_error(config_home: Path) -> None:
     assert done.code == 2
     assert done.json["error"]["code"] == "config"
     assert "max_agents" in done.json["error"]["message"]
+
+
+def editor(directory: Path, *changes: str) -> dict[str, str]:
+    """An editor whose n-th run makes the n-th of these sed scripts' changes."""
+    for number, change in enumerate(changes, 1):
+        (directory / f"change{number}").write_text(change)
+    program = directory / "editor"
+    program.write_text(
+        f"#!/bin/sh\nn=$(($(cat {directory}/runs 2>/dev/null || echo 0) + 1)); echo $n >{directory}/runs\n"
+        f'sed -i -f {directory}/change$n "$1"\n'
+    )
+    program.chmod(0o755)
+    return {"EDITOR": str(program)}
+
+
+def test_settings_are_changed_in_an_editor(config_home: Path, tmp_path: Path) -> None:
+    done = taco("config", "edit", env=editor(tmp_path, "s/^# max_agents = 30 .*/max_agents = 7/"))
+    assert done.code == 0, done.err
+    text = (config_home / "config.toml").read_text()
+    assert "\nmax_agents = 7\n" in text
+    assert "# quiet_hours = " in text  # every setting stands there, as a comment
+    assert taco("config", "max_agents").out == "7\n"
+    unchanged = taco("config", "edit", env={"EDITOR": "true"})
+    assert (unchanged.code, "nothing was changed" in unchanged.err) == (2, True)
+
+
+def test_a_bad_setting_is_not_saved(config_home: Path, tmp_path: Path) -> None:
+    wrong = editor(tmp_path, "s/^# max_agents = .*/max_agents = 0/", "s/^max_agents = 0/max_agents = 9/")
+    refused = taco("config", "edit", env=wrong, input="n\n")
+    assert (refused.code, "max_agents: " in refused.err) == (2, True)
+    assert not (config_home / "config.toml").exists()
+    (tmp_path / "runs").unlink()
+    mended = taco("config", "edit", env=wrong, input="y\n")
+    assert mended.code == 0, mended.err
+    assert taco("config", "max_agents").out == "9\n"
+
+
+def test_the_template_of_settings_is_right_as_it_is() -> None:
+    uncommented = [line[2:].rpartition("  # ")[0] for line in _template().splitlines() if "  # " in line]
+    values = tomllib.loads("\n".join(uncommented))
+    assert merge([Layer("template", values)])[0] == Config()
+    assert len(uncommented) == len(Config.model_fields) - 2  # but for the two tables
 
 
 def test_providers_are_listed_with_their_source(config_home: Path, tmp_path: Path) -> None:
