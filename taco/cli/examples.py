@@ -54,6 +54,10 @@ EXAMPLES = {
     "config": ("config", "config max_agents", "config edit"),
     "provider": ("provider list",),
     "provider check": ("provider check ~/.config/taco/providers/mytui.toml",),
+    "provider classify": (
+        "provider classify claude screen.ansi",
+        "tmux capture-pane -p -e -t %5 | taco provider classify claude -",
+    ),
     "provider list": ("provider list",),
     "provider show": ("provider show claude",),
     "provider trust": ("provider trust .", "provider trust . --remove"),

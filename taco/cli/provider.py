@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
+from taco import classify as classification
 from taco import files, paths, projects
 from taco.cli import say
+from taco.cli.body import read_body
 from taco.cli.options import Family, complete_provider, json_option
 from taco.errors import NotFoundError, UsageError
 from taco.files import ProviderFile
@@ -103,6 +105,41 @@ def check(file: Path, capture: Path | None, as_json: bool) -> None:
     _say_limits(found)
     for key, value in (seen or {}).items():
         say.out(f"  {key.ljust(13)} {say.clean(value)}")
+
+
+@provider.command()
+@click.argument("name", shell_complete=complete_provider)
+@click.argument("file", metavar="FILE|-", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--title", default="", help="What the pane is called, as the CLI sets it.")
+@json_option
+def classify(name: str, file: Path, title: str, as_json: bool) -> None:
+    """Say which state of NAME a captured screen shows, and which rule decides that.
+
+    FILE is what `tmux capture-pane -p -e` printed. Hooks and the CLI's own files are not asked.
+    """
+    found = files.provider(name, paths.config_home(), paths.home(), Path.cwd())
+    capture = read_body([], str(file), what="screen")
+    seen = classification.classify(found, capture, title)
+    where = classification.line_of(seen.pattern, "\n".join(seen.reading.lines)) if seen.pattern else ""
+    if as_json:
+        say.data(
+            {
+                "state": seen.state,
+                "detail": seen.detail or None,
+                "rule": seen.rule or None,
+                "pattern": seen.pattern or None,
+                "line": where or None,
+                "draft": seen.reading.draft,
+                "ghost": seen.reading.ghost,
+            }
+        )
+        return
+    say.out(f"{seen.state}({say.clean(seen.detail)})" if seen.detail else seen.state)
+    say.note(f"by {seen.rule}: {seen.pattern}" if seen.rule else "no rule of this provider decides it")
+    if where:
+        say.note(f"on the line: {say.clean(where)}")
+    if seen.reading.draft.strip():
+        say.note(f"draft: {say.cut(say.clean(seen.reading.draft), 60)}")
 
 
 @provider.command()

@@ -15,6 +15,7 @@ from taco.cli.config import _template
 from taco.config import Config, Layer, merge
 from taco.models import Ask, Command
 from tests.cli.conftest import Shop, taco
+from tests.support.paths import ROOT
 
 
 @pytest.fixture
@@ -115,6 +116,20 @@ def test_a_provider_file_is_checked(config_home: Path, tmp_path: Path) -> None:
     done = taco("provider", "check", str(bad))
     assert (done.code, "unknown placeholder {colour}" in done.err, "screen.busy" in done.err) == (2, True, True)
     assert taco("provider", "check", str(tmp_path / "none.toml")).code == 2
+
+
+def test_a_screen_is_classified_with_the_rule_that_decides(config_home: Path) -> None:
+    path = ROOT / "fixtures" / "screens" / "claude" / "permission-80x24.ansi"
+    found = taco("provider", "classify", "claude", str(path), "--json").json
+    assert (found["state"], found["detail"], found["rule"]) == ("waiting", "permission", "screen.waiting.permission")
+    assert found["line"].startswith("Do you want to proceed?")
+    shown = taco("provider", "classify", "claude", "-", input=path.read_bytes())
+    assert shown.out == "waiting(permission)\n"
+    assert "by screen.waiting.permission: " in shown.err
+    unknown = taco("provider", "classify", "demo", "-", input="$ ls\n", env={"NO_COLOR": "1"})
+    assert (unknown.out, "no rule of this provider decides it" in unknown.err) == ("unknown\n", True)
+    missing = taco("provider", "classify", "claude", "/no/such/file")
+    assert (missing.code, "cannot be read" in missing.err) == (2, True)
 
 
 def test_doctor_finds_a_healthy_session(shop: Shop) -> None:
