@@ -449,6 +449,23 @@ def stop(record: SessionRecord, *, grace_s: float, say: Say) -> list[int]:
         return killed
 
 
+def forget(record: SessionRecord) -> None:
+    """Remove everything of a session that does not run: its queue and its events, its directory; not its project.
+
+    Raises ConflictError while it runs, BrokerError when its Redis cannot be reached: nothing is removed then.
+    """
+    with locks.alone(record.home, record.name):
+        record = paths.session(record.home, record.name)
+        if not record.stopped:
+            raise ConflictError(f"session {record.name!r} is not stopped", hint=f"taco stop {record.name} --forget")
+        if record.redis_private:
+            record = record.changed(redis_url=redis_server.ensure(record.home).url)
+        _run(_forget(record))
+        shutil.rmtree(record.directory)
+        if record.redis_private:
+            redis_server.stop_if_unused(record.home, lambda: _others_run(record))
+
+
 def _with_agents(record: SessionRecord) -> SessionRecord:
     """The record with its agents as Redis has them now; as they were when it is down."""
     try:

@@ -28,27 +28,43 @@ def attach(name: str | None) -> None:
 @click.command()
 @click.argument("name", required=False, metavar="[SESSION]", shell_complete=complete_session)
 @click.option("--all", "everything", is_flag=True, help="Stop every session.")
+@click.option("--forget", is_flag=True, help="Also remove what is kept of it: nothing is left to resume.")
 @click.option("--grace", type=click.FloatRange(0, 600), metavar="S", help="Seconds agents get to end by themselves.")
 @json_option
-def stop(name: str | None, everything: bool, grace: float | None, as_json: bool) -> None:
-    """End a session: its agents with all their processes, its windows. What is queued is kept for `taco resume`."""
+def stop(name: str | None, everything: bool, forget: bool, grace: float | None, as_json: bool) -> None:
+    """End a session: its agents with all their processes, its windows. What is queued is kept for `taco resume`.
+
+    With --forget a stopped session, too, is removed: its queue, its log, its record. Its project stays.
+    """
     from taco import files, paths, session
+    from taco.cli import mending
 
     if everything and name:
         raise UsageError("--all and a session's name exclude each other")
     grace_s = grace if grace is not None else files.settings(paths.config_home(), paths.home()).config.grace_s
     records = _running() if everything else [_meant(name, "stop")]
     for record in records:
-        say.note(f"stopping {record.name}")
-        killed = session.stop(record, grace_s=grace_s, say=_step)
-        if killed:
-            say.note(f"{len(killed)} process{'es' if len(killed) > 1 else ''} had to be killed")
+        if not (forget and record.stopped):
+            _stop(record, grace_s)
+        if forget:
+            mending.remove_outboxes(paths.session(record.home, record.name))  # with the team as it was at its end
+            session.forget(record)
         if not as_json:
-            say.out(f"{record.name} is stopped; go on with: taco resume {record.name}")
+            after = "is removed" if forget else f"is stopped; go on with: taco resume {record.name}"
+            say.out(f"{record.name} {after}")
     if as_json:
         say.data([record.name for record in records])
     elif not records:
         say.note("no session runs")
+
+
+def _stop(record: SessionRecord, grace_s: float) -> None:
+    from taco import session
+
+    say.note(f"stopping {record.name}")
+    killed = session.stop(record, grace_s=grace_s, say=_step)
+    if killed:
+        say.note(f"{len(killed)} process{'es' if len(killed) > 1 else ''} had to be killed")
 
 
 @click.command()

@@ -40,7 +40,7 @@ def uninstall(yes: bool, keep_config: bool) -> None:
         if not record.stopped:
             say.note(f"stopping {record.name}")
             session.stop(record, grace_s=GRACE_S, say=lambda _: None)
-        mending.remove_outboxes(record)
+        mending.remove_outboxes(paths.session(home, record.name))
     redis_server.stop(home)
     redis_server.sweep(home)
     for each in removed:

@@ -153,6 +153,24 @@ def test_uninstall_leaves_nothing_but_the_project(house: House) -> None:
     assert "nothing to remove" in house.taco("uninstall", "--yes").stderr
 
 
+def test_a_session_is_forgotten_and_no_other(house: House) -> None:
+    first, second = (house.start_idle(name, "api", options=["--no-mother"]) for name in ("first", "second"))
+    first.send("api", "hello")
+    outbox = house.project / first.agent("api")["workspace"] / ".taco" / "outbox" / "first" / "api"
+    outbox.mkdir(parents=True, exist_ok=True)
+    second.stop("--grace", "0.5")
+    assert "first is removed" in house.taco("stop", "first", "--forget", "--grace", "0.5").stdout
+    assert [each["session"] for each in house.json("ls")] == ["second"]
+    assert not (house.home / "sessions" / "first").exists()
+    assert not outbox.exists()
+    again = house.start_idle("first", "api", options=["--no-mother"])
+    assert again.send("api", "anew")
+    assert "hello" not in again.taco("log", "-n", "500").stdout
+    assert "second is removed" in house.taco("stop", "second", "--forget").stdout  # it was stopped already
+    refused = house.taco("resume", "second", "-d", check=False)
+    assert refused.returncode == 5
+
+
 def test_an_interrupted_session_is_stopped(house: House) -> None:
     session = house.start_idle("cut", "api", options=["--no-mother"])
     path = house.home / "sessions" / "cut" / "session.json"
