@@ -121,20 +121,22 @@ async def pick(desk: Desk, words: Sequence[str]) -> tuple[Ask, list[str]]:
 async def pick_one(desk: Desk, word: str) -> Ask:
     """What the id or the agent `word` means, or for "" the only dialog that is open; raises NotFoundError.
 
-    Raises ConflictError for what is answered already.
+    A question needs its name: a yes that was meant for a dialog is no answer to it. Raises ConflictError for what is
+    answered already.
     """
     waiting = await desk.asks(open_only=True)
     found = [each for each in waiting if each.id == word] or [each for each in waiting if each.agent == word]
     if not word:
-        found = [each for each in waiting if each.is_dialog] or waiting
+        found = [each for each in waiting if each.is_dialog]
     if len(found) == 1:
         return found[0]
     answered = next((each for each in await desk.asks(open_only=False) if each.id == word and each.answer), None)
     if answered:
         raise ConflictError(f"{answered.id} is answered already: {preview(answered.answer, 60)}")
     if not found:
-        what = f"nothing of {word!r} waits" if word else "nothing waits for you"
-        raise NotFoundError(what, hint="see: taco inbox")
+        what = f"nothing of {word!r} waits" if word else "no dialog waits for you"
+        questions = ", ".join(f"{each.id} ({each.agent})" for each in waiting)
+        raise NotFoundError(what, hint=f"questions need their id: {questions}" if questions else "see: taco inbox")
     listed = ", ".join(f"{each.id} ({each.agent})" for each in found)
     raise NotFoundError(f"{len(found)} wait: say which one", hint=f"by its id: {listed}")
 

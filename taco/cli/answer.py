@@ -67,7 +67,7 @@ def answer(words: tuple[str, ...], as_json: bool, session: str | None) -> int:
 @json_option
 @session_option
 def approve(id_: str, as_json: bool, session: str | None) -> int:
-    """Say yes, this one time, to what waits: a tool, a plan, a question. ID may be left out while one is open."""
+    """Say yes, this one time, to what waits: a tool, a plan, a question. ID may be left out while one dialog is up."""
     here = place.find(session)
     if id_ == PLAN:
         approve_spec(here, as_json=as_json)

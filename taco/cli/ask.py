@@ -169,8 +169,9 @@ def _print_dialog(shown: desk.Shown) -> None:
     offered = options_from(ask.choices) if ask else ()
     ways = [f"taco answer {ask.id} {'|'.join(each.key for each in offered)}"] if ask and offered else []
     if ask and yes(offered):
-        ways = [f"taco approve {ask.id}, taco deny {ask.id}", *ways]
-    say.out(say.paint(f"    {'; or: '.join([*ways, f'taco attach, then window {agent.window}'])}", "dim"))
+        ways = [f"taco approve {ask.id}", f'taco deny {ask.id} "why"', *ways]
+    for way in (*ways, f"taco attach, then window {agent.window}"):
+        say.out(say.paint(f"    {way}", "dim"))
 
 
 def _print_notes(notes: Sequence[desk.Note]) -> None:

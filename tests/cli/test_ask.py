@@ -116,7 +116,9 @@ def test_choices_that_are_none(shop: Shop, choices: str) -> None:
 
 def test_a_question_is_approved_or_denied(shop: Shop) -> None:
     first = ask(shop, "May I?")
-    assert taco("approve").code == 0
+    bare = taco("approve")  # a yes that was meant for a dialog
+    assert (bare.code, f"questions need their id: {first} (web)" in bare.err) == (5, True)
+    assert taco("approve", first).code == 0
     second = ask(shop, "May I too?", "api")
     assert taco("deny", second, "not", "today").code == 0
     texts = [str(getattr(queued(shop, name), "message", "")) for name in ("web", "api")]
