@@ -146,7 +146,7 @@ async def changes(root: Path, stop: asyncio.Event) -> AsyncIterator[set[Path]]:
 
     Only a wake-up call: what lies in a spool is found whether or not a change was seen.
     """
-    async for batch in awatch(root, stop_event=stop, debounce=100, step=50, rust_timeout=5_000, recursive=True):
+    async for batch in awatch(root, stop_event=stop, debounce=100, step=100, rust_timeout=5_000, recursive=True):
         yield {path.parent for path in _whole(name for _, name in batch)}
 
 
