@@ -119,6 +119,7 @@ async def _serve(record: SessionRecord, journal: Journal, stop: asyncio.Event) -
             return Exit.OK  # it was ended while another one delivers
         desk = await _build(record, broker, _fence(token))
         await _take_panes(desk.pipe, record.name, token)
+        await upkeep.let_ring(desk.pipe)
         return await Run(desk, journal, token, stop).run()
     finally:
         await _quietly(broker.release(token), "lease")

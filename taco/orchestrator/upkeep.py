@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 import time
@@ -16,7 +17,7 @@ from taco.orchestrator.desk import Desk
 from taco.paths import SessionRecord
 from taco.supervision import CRASH_LIMIT, CRASH_WINDOW_S
 from taco.tmux import windows
-from taco.tmux.commands import CommandPipe
+from taco.tmux.commands import CommandPipe, command
 
 MONITOR_ROUND_S = 5.0
 PATIENCE_S = 2.0  # this may wait for another batch
@@ -60,6 +61,12 @@ class Monitor:
         launch = desk.record.directory / "launch" / "monitor.json"
         argv = [sys.executable, "-I", "-m", "taco", "exec-agent", str(launch)]
         await windows.run_in(desk.pipe, pane_id, argv, cwd=str(desk.record.project_dir), owner=owner)
+
+
+async def let_ring(pipe: CommandPipe) -> None:
+    """The bell of this process' own window is heard, as `notify` has it; those of agents are not."""
+    if pane := os.environ.get("TMUX_PANE", ""):
+        await pipe.run(command("set-option", "-w", "-t", pane, "monitor-bell", "on"))
 
 
 async def note_end(record: SessionRecord) -> None:

@@ -51,6 +51,22 @@ def test_attaching_and_detaching_changes_nothing(session: Session, size: tuple[i
     assert session.windows() == windows
 
 
+def test_the_bell_rings_for_who_is_attached_when_something_waits(session: Session) -> None:
+    terminal = person(session, 80, 24)
+    try:
+        wait_for(lambda: session.pane(0, "#{session_attached}") == "1")
+        quiet = terminal.written.count("\a")
+        session.taco("send", "web", "!ask which colour?")
+        wait_for(lambda: terminal.written.count("\a") > quiet, 30, session.describe)
+        assert session.pane(2, "#{window_bell_flag}") == "1"
+        session.taco("answer", "blue")
+        terminal.press(DETACH)
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    wait_for(lambda: not session.json("inbox")["asks"], what=session.describe)
+
+
 def test_messages_go_on_while_terminals_come_go_and_change_size(session: Session) -> None:
     heard = len(session.submitted("web"))
     for number in range(24):
