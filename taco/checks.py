@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +14,18 @@ from taco.errors import MissingProgramError, UsageError
 from taco.provider import Provider
 from taco.spec import find_spec
 from taco.transcript import answers
+
+
+def slug(prompt: str) -> str:
+    """A session's name from its prompt: its first words, ASCII, at most 32 characters; "taco" when none are left."""
+    plain = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
+    words = re.findall(r"[a-z0-9]+", plain)
+    name = ""
+    for word in words:
+        if len(name) + len(word) + 1 > 32:
+            break
+        name = f"{name}-{word}" if name else word
+    return name or "taco"
 
 
 def check_name(name: str) -> None:

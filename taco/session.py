@@ -7,12 +7,10 @@ import contextlib
 import json
 import math
 import os
-import re
 import shutil
 import signal
 import time
-import unicodedata
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +18,7 @@ from typing import Any, TypeVar
 from taco import files, locks, paths, processes, redis_server, services, trust
 from taco.agents import write_command
 from taco.broker import Broker
-from taco.checks import check_directory, check_name, usable_provider
+from taco.checks import check_directory, check_name, slug, usable_provider
 from taco.config import VARIABLES, Config
 from taco.errors import (
     BrokerError,
@@ -78,18 +76,6 @@ class StartRequest:
     socket: str = ""
     yolo: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
-
-
-def slug(prompt: str) -> str:
-    """A session's name from its prompt: its first words, ASCII, at most 32 characters; "taco" when none are left."""
-    plain = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
-    words = re.findall(r"[a-z0-9]+", plain)
-    name = ""
-    for word in words:
-        if len(name) + len(word) + 1 > 32:
-            break
-        name = f"{name}-{word}" if name else word
-    return name or "taco"
 
 
 def open_session(request: StartRequest, say: Say, agrees: Agrees = lambda _: False) -> SessionRecord:
@@ -605,8 +591,3 @@ async def _prepare(record: SessionRecord) -> int:
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
     return asyncio.run(work)
-
-
-def names(records: Sequence[SessionRecord]) -> str:
-    """The names of sessions in one line."""
-    return ", ".join(record.name for record in records) or "none"

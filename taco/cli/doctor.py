@@ -10,10 +10,18 @@ import click
 from taco import paths
 from taco.cli import say
 from taco.cli.options import json_option
-from taco.doctor import Verdict, examine
+from taco.doctor import Check, Verdict, examine
 from taco.errors import Exit
 
 _MARKS = {Verdict.OK: ("ok  ", "green"), Verdict.WARN: ("warn", "bold yellow"), Verdict.BAD: ("bad ", "bold red")}
+
+
+def show(check: Check) -> None:
+    """One check: its verdict, what was found, what to do."""
+    mark, style = _MARKS[check.verdict]
+    say.out(f"{say.paint(mark, style)}  {say.paint(check.name.ljust(18), 'bold')}  {say.clean(check.found)}")
+    if check.mend:
+        say.out(say.paint(f"{' ' * 26}{say.clean(check.mend)}", "dim"))
 
 
 def _mend(*, quiet: bool) -> list[str]:
@@ -48,10 +56,7 @@ def doctor(fix: bool, report: bool, as_json: bool) -> int:
         checks.append(check)
         if as_json:
             continue
-        mark, style = _MARKS[check.verdict]
-        say.out(f"{say.paint(mark, style)}  {say.paint(check.name.ljust(18), 'bold')}  {say.clean(check.found)}")
-        if check.mend:
-            say.out(say.paint(f"{' ' * 26}{say.clean(check.mend)}", "dim"))
+        show(check)
     broken = sum(check.verdict is Verdict.BAD for check in checks)
     if as_json:
         say.data({"ok": not broken, "checks": [asdict(check) for check in checks], "mended": mended})

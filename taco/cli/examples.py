@@ -53,7 +53,7 @@ EXAMPLES = {
     "log": ("log -f", "log api --level warning"),
     "config": ("config", "config max_agents", "config edit"),
     "provider": ("provider list",),
-    "provider check": ("provider check ~/.config/taco/providers/mytui.toml",),
+    "provider check": ("provider check claude", "provider check ~/.config/taco/providers/mytui.toml"),
     "provider classify": (
         "provider classify claude screen.ansi",
         "tmux capture-pane -p -e -t %5 | taco provider classify claude -",

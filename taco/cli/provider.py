@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from taco import files, paths, projects
 from taco.cli import say
 from taco.cli.body import read_body
 from taco.cli.options import Family, complete_provider, json_option
-from taco.errors import NotFoundError, UsageError
+from taco.errors import Exit, NotFoundError, UsageError
 from taco.files import ProviderFile
 from taco.provider import Provider
 from taco.screen import read_screen
@@ -70,7 +71,7 @@ def show(name: str, as_json: bool) -> None:
 
 
 @provider.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", metavar="NAME|FILE", shell_complete=complete_provider)
 @click.option(
     "--screen",
     "capture",
@@ -79,9 +80,15 @@ def show(name: str, as_json: bool) -> None:
     help="Say what it reads on a screen that `tmux capture-pane -p -e` printed.",
 )
 @json_option
-def check(file: Path, capture: Path | None, as_json: bool) -> None:
-    """Check a provider's FILE: unknown keys, bad patterns, placeholders; --screen tries its patterns."""
-    found = files.load_provider(file)
+def check(file: str, capture: Path | None, as_json: bool) -> int:
+    """Check a provider. NAME is started in a scratch session in this directory, and its rules are seen to hold.
+
+    Nothing is submitted to it: no model is asked. FILE is only read: unknown keys, bad patterns, placeholders; --screen
+    tries its patterns.
+    """
+    if capture is None and "/" not in file and not file.endswith(".toml"):
+        return _try_out(files.provider(file, paths.config_home(), paths.home(), Path.cwd()), as_json=as_json)
+    found = files.load_provider(Path(file))
     reading = None
     if capture:
         try:
@@ -100,11 +107,42 @@ def check(file: Path, capture: Path | None, as_json: bool) -> None:
     }
     if as_json:
         say.data({"valid": True, "name": found.name, "screen": seen})
-        return
+        return int(Exit.OK)
     say.out(f"{file}: provider {found.name} is fine")
     _say_limits(found)
     for key, value in (seen or {}).items():
         say.out(f"  {key.ljust(13)} {say.clean(value)}")
+    return int(Exit.OK)
+
+
+def _try_out(found: Provider, *, as_json: bool) -> int:
+    """Start it, look, and end it; the worst of what was seen decides how this ends."""
+    import asyncio
+    import os
+    import tempfile
+
+    from taco.cli.doctor import show
+    from taco.doctor import Check, Verdict
+    from taco.probe import Bench, probe
+
+    config = files.settings(paths.config_home(), paths.home(), Path.cwd()).config
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("TACO_", "TMUX"))}
+
+    async def run(directory: Path) -> list[Check]:
+        bench = Bench(directory, Path.cwd(), environ, config.tmux_socket, config.ready_timeout_s)
+        seen = []
+        async for each in probe(found, bench):
+            seen.append(each)
+            if not as_json:
+                show(each)
+        return seen
+
+    with tempfile.TemporaryDirectory(prefix="taco-probe-") as name:
+        checks = asyncio.run(run(Path(name).resolve()))
+    broken = any(each.verdict is Verdict.BAD for each in checks)
+    if as_json:
+        say.data({"ok": not broken, "name": found.name, "checks": [asdict(each) for each in checks]})
+    return int(Exit.FAILED if broken else Exit.OK)
 
 
 @provider.command()

@@ -53,7 +53,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "testing",
     ),
     ("executor", "agents", "observe", "inbox", "answering", "services", "doctor", "supervision", "checks"),
-    ("session", "orchestrator"),
+    ("session", "orchestrator", "probe"),
     ("monitor", "demo"),
     ("cli", "__main__"),
 )
