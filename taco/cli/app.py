@@ -34,7 +34,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "resume": Entry("session", "go on with a stopped session"),
         "answer": Entry("ask", "answer an agent's question"),
         "spec": Entry("spec", "check, show, submit, approve or edit the team's spec"),
-        "agent": Entry("agent", "list, show, pause, resume, restart, add or remove agents"),
+        "agent": Entry("agent", "list, show, capture, pause, resume, restart, add or remove agents"),
         "queue": Entry("queue", "what waits, what died; retry, drop or cancel"),
     },
     AGENTS: {

@@ -13,21 +13,37 @@ from taco.cli.options import session_option
 from taco.errors import Exit
 
 if TYPE_CHECKING:
-    from taco.broker import Broker
+    from taco.models import Agent
+    from taco.monitor.session_source import SessionSource
 
 
 @click.command()
+@click.option("--plain", is_flag=True, help="Print lines instead of a full screen: for screen readers, pipes and logs.")
 @session_option
-def monitor(session: str | None) -> int:
-    """Watch a session in full screen: agents, queues, questions, what happens. q leaves."""
+def monitor(session: str | None, plain: bool) -> int:
+    """Watch a session in full screen: agents, queues, questions, what happens; ? lists the keys, q leaves."""
+    here = place.find(session)
+    source = _source(here)
+    if plain:
+        from taco.monitor.plain import follow
+
+        asyncio.run(follow(source, lambda text: print(text, flush=True), say.warn))
+        return int(Exit.OK)
+    from taco.monitor.app import MonitorApp
+
+    app = MonitorApp(source, in_session=os.environ.get("TACO_SESSION") == here.name)
+    app.run()
+    return int(app.return_code or Exit.OK)
+
+
+def _source(here: place.Place) -> SessionSource:
+    """The session as the monitor reads it, through its Redis and its tmux server."""
     from taco import supervision
     from taco.broker import Broker
-    from taco.monitor.app import MonitorApp
     from taco.monitor.session_source import SessionSource
     from taco.tmux import windows
     from taco.tmux.commands import CommandPipe, command
 
-    here = place.find(session)
     pipe = CommandPipe(here.record.tmux_socket)
 
     async def connect() -> Broker:
@@ -40,10 +56,13 @@ def monitor(session: str | None) -> int:
     async def supervise() -> str:
         return await asyncio.to_thread(supervision.supervise, here.record)
 
-    source = SessionSource(here.record, connect, jump=jump, supervise=supervise)
-    app = MonitorApp(source, in_session=os.environ.get("TACO_SESSION") == here.name)
-    app.run()
-    return int(app.return_code or Exit.OK)
+    async def screen(agent: Agent) -> list[str]:
+        return await windows.capture(pipe, agent.pane) if agent.pane else []
+
+    async def prefix() -> str:
+        return await windows.prefix(pipe, here.name)
+
+    return SessionSource(here.record, connect, jump=jump, supervise=supervise, screen=screen, prefix=prefix)
 
 
 @click.command()

@@ -35,7 +35,7 @@ def alert_lines(snapshot: Snapshot | None, trouble: Trouble, now: float, most: i
         bars += _waiting_bars(snapshot) + _asking_bars(snapshot) + _spec_bars(snapshot)
     if len(bars) > most:
         more = len(bars) - most + 1
-        bars = [*bars[: most - 1], _bar("wait", said(f"… and {more} more: taco inbox"))]
+        bars = [*bars[: most - 1], _bar("wait", said(f"… and {more} more: i lists them"))]
     return bars
 
 
@@ -99,7 +99,7 @@ def _asking_bars(snapshot: Snapshot) -> list[Line]:
                 said(ask.agent, "strong"),
                 said(f" asks: {ask.question}"),
             ),
-            right=(said(f' → taco answer {ask.id} "…" '),),
+            right=(said(f"  a answers ({ask.id}) "),),
             style="bar-ask",
         )
         for ask in snapshot.asks

@@ -24,7 +24,7 @@ from taco.errors import BrokerError, ConflictError, Exit, TacoError, TemporaryEr
 from taco.executor import Doors, Executor
 from taco.models import AgentStatus, Event, EventType, Incarnation, Level, Pane
 from taco.observe import Observer
-from taco.orchestrator import cleaning
+from taco.orchestrator import cleaning, status_line
 from taco.orchestrator.desk import Desk
 from taco.orchestrator.following import Follower
 from taco.orchestrator.journal import Journal
@@ -272,6 +272,7 @@ class Run:
         self._planning = Planning(desk)
         self._team = Team(desk)
         self._outboxes = Outboxes(desk)
+        self._status_line = status_line.StatusLine(desk.pipe, desk.name)
         self._follower = Follower(desk.broker, journal, self._hurry)
         self._exit = Exit.OK
 
@@ -349,8 +350,10 @@ class Run:
         desk.keep_team()
         await self._outboxes.step()
         await self._team.note_states(await desk.observer.sweep())
-        for name in await desk.broker.waiting_agents():
+        waiting, asks = await asyncio.gather(desk.broker.waiting_agents(), desk.broker.asks())
+        for name in waiting:
             desk.executor.wake(name)
+        await self._status_line.show(status_line.count(desk.team, asks, plan=self._planning.waits))
 
     def _rest_s(self) -> float:
         """Until the next round: short while somebody starts, as the next ones wait for that, long while all rest."""

@@ -51,6 +51,16 @@ async def next_look(app: MonitorApp, source: FakeSource, pilot: Pilot[None], loo
     await pilot.pause()
 
 
+async def shows(app: MonitorApp, *texts: str) -> None:
+    """Waits until all of these are on the screen."""
+    await wait_for_async(lambda: all(text in text_of(app) for text in texts), what=lambda: f"{texts}\n{text_of(app)}")
+
+
+async def gone(app: MonitorApp, text: str) -> None:
+    """Waits until this is not on the screen."""
+    await wait_for_async(lambda: text not in text_of(app), what=lambda: f"no {text}\n{text_of(app)}")
+
+
 def redrawn(app: MonitorApp) -> dict[str, int]:
     """How many lines each widget has redrawn so far."""
     return {str(widget.id): widget.redrawn for widget in app.screen.query(Lines)}
@@ -211,25 +221,39 @@ async def test_supervision_is_shown_and_goes_away() -> None:
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])
-async def test_in_its_session_the_monitor_stays(key: str) -> None:
-    async with running(FakeSource()) as (app, pilot):
-        await pilot.press(key)
-        await wait_for_async(lambda: "stays with its session" in text_of(app))
+@pytest.mark.parametrize("in_session", [True, False])
+async def test_leaving_is_asked_first(key: str, in_session: bool) -> None:
+    async with running(FakeSource(), in_session=in_session) as (app, pilot):
+        for no in ("n", "escape", "enter"):
+            await pilot.press(key)
+            await shows(app, "LEAVE the monitor?")
+            assert ("C-a d" in text_of(app)) is in_session
+            await pilot.press(no)
+            await gone(app, "LEAVE the monitor?")
         assert app.is_running
-    async with running(FakeSource(), in_session=False) as (app, pilot):
         await pilot.press(key)
+        await shows(app, "LEAVE the monitor?")
+        await pilot.press("y")
         await wait_for_async(lambda: not app.is_running)
 
 
 async def test_pages_open_scroll_and_close() -> None:
     source = FakeSource()
+    pages = (
+        ("o", "AGENT"),
+        ("l", "LOG"),
+        ("d", "DEAD LETTERS"),
+        ("i", "INBOX"),
+        ("v", "PLAN"),
+        ("question_mark", "HELP"),
+    )
     async with running(source) as (app, pilot):
-        for key, title in (("i", "AGENT"), ("l", "EVENTS"), ("d", "LETTERS"), ("question_mark", "HELP")):
+        for key, title in pages:
             await pilot.press(key)
             await wait_for_async(lambda title=title: text_of(app).startswith(f" {title}"))
             await pilot.press("pagedown", "up", "escape")
             await wait_for_async(lambda: text_of(app).startswith(" TACO"))
-        assert not app.feed.letters_wanted
+        assert app.feed.page == ""
 
 
 async def test_the_events_page_follows_the_end() -> None:
@@ -242,7 +266,7 @@ async def test_the_events_page_follows_the_end() -> None:
         await wait_for_async(lambda: "later 18" in text_of(app))
         await pilot.press("home")
         source.queue.put_nowait(Event(EventType.AGENT_STATE, "todo-app", ts=stamp(-99), agent="a", content="last"))
-        await wait_for_async(lambda: "EVENTS  38 seen" in text_of(app))
+        await wait_for_async(lambda: "LOG  38 events" in text_of(app))
         assert "spec.approved" in text_of(app), "who scrolled up is not moved"
 
 
@@ -252,7 +276,7 @@ async def test_resizing_changes_the_layout() -> None:
         await wait_for_async(lambda: "LAST MESSAGE" in text_of(app) and "AGENT  mother" in text_of(app))
         await pilot.resize_terminal(30, 5)
         await pilot.resize_terminal(80, 24)
-        await wait_for_async(lambda: "WAITS FOR · MESSAGE" in text_of(app))
+        await wait_for_async(lambda: "WAITS FOR · WORK · MESSAGE" in text_of(app))
 
 
 async def test_the_plan_scrolls_by_keys() -> None:
@@ -261,7 +285,7 @@ async def test_the_plan_scrolls_by_keys() -> None:
         RUNNING, spec={"status": "review", "json": f'{{"agents": [{agents}]}}'}, agents=AGENTS[:1], asks=()
     )
     async with running(FakeSource(plan)) as (app, pilot):
-        assert "Tab plan" in text_of(app)
+        assert "Tab scrolls" in text_of(app)
         assert "agent_29" not in text_of(app)
         await pilot.press("tab", "end")
         await wait_for_async(lambda: "agent_29" in text_of(app))

@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "state",
         "spec",
         "spec_text",
+        "drawing",
         "schedule",
         "brief",
         "pace",
@@ -46,6 +47,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 NEIGHBOURS = {
     ("__main__", "cli"): "the program's first file calls the faces",
     ("screen", "provider"): "a screen is read by a provider's rules",
+    ("spec", "drawing"): "a team is drawn the same before it is one",
     ("state", "provider"): "what an agent does is judged by its provider's rules",
     ("state", "screen"): "and by what was read of its screen",
     ("records", "calls"): "the models say the same words as the calls that go without them",
