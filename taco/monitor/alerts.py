@@ -26,12 +26,18 @@ class Trouble:
     monitor: str = ""  # an error of the monitor itself
 
 
+def trouble_lines(snapshot: Snapshot | None, trouble: Trouble, now: float) -> list[Line]:
+    """The bars of what does not work, and waits for nobody's answer."""
+    bars = _own_bars(trouble)
+    if snapshot is not None and not trouble.redis:
+        bars += _executor_bars(snapshot, trouble, now)
+    return bars
+
+
 def alert_lines(snapshot: Snapshot | None, trouble: Trouble, now: float, most: int) -> list[Line]:
     """At most `most` bars; the last one counts what did not fit."""
-    bars = _own_bars(trouble)
+    bars = trouble_lines(snapshot, trouble, now)
     if snapshot is not None:
-        if not trouble.redis:
-            bars += _executor_bars(snapshot, trouble, now)
         bars += _waiting_bars(snapshot) + _asking_bars(snapshot) + _spec_bars(snapshot)
     if len(bars) > most:
         more = len(bars) - most + 1

@@ -95,7 +95,7 @@ def columns(width: int) -> list[Column]:
     lasts, queue = Column("for", 4, right=True), Column("queue", 5, right=True)
     if width < WIDE:
         state = Column("state · source", 14, 22)
-        return [number_, name, state, lasts, queue, Column("waits for · work · message", 12, share=1)]
+        return [number_, name, state, lasts, queue, Column("waits for · work", 12, share=1)]
     state, source = Column("state", 12, 22), Column("source", 6, 12)
     if width < WIDEST:
         notes = [Column("waiting for · current work", 20, share=1), Column("last message", 20, share=1)]

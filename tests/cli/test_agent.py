@@ -104,7 +104,6 @@ def test_a_provider_that_a_demo_replaces_is_told(shop: Shop) -> None:
 @pytest.fixture
 def screen(shop: Shop, tmux: Tmux) -> str:
     """The pane of `api`: 60 numbered lines, the last one red."""
-    tmux.start()
     pane = tmux.pane("sh", "-c", "seq 1 59; printf '\\033[31mred 数据\\033[0m\\n'; exec cat")
     tmux.run("set-option", "-p", "-t", pane, "@taco_agent", "shop/api")
     wait_for(lambda: "red" in tmux.screen(pane))

@@ -15,12 +15,9 @@ SESSION_ONLY = f"for this one #{{session_name}} {'long ' * 20}"
 
 @pytest.fixture
 def person(any_tmux: Tmux) -> Tmux:
-    """A person's server with a status line of their own."""
+    """A person's server; with the hostile configuration they have a status line of their own, too."""
     if any_tmux.conf.name != "null":
-        with any_tmux.conf.open("a", encoding="utf-8") as file:
-            file.write("set -g status-right \"#[fg=colour208]#(true)#{?client_prefix,P,},{x} 'me' #S %H\"\n")
-            file.write("set -g status-right-length 12\n")
-    any_tmux.start()
+        any_tmux.run("set-option", "-g", "status-right", PERSONS, ";", "set-option", "-g", "status-right-length", "12")
     return any_tmux
 
 

@@ -170,7 +170,7 @@ def test_letters_page(look: Look) -> None:
         await wait_for_async(lambda: pilot.app.model.letters, what="letters")
 
     text = look(RUNNING, SMALL, ("d",), prepare=read)
-    assert "✗ devops → validator  image built" in text
+    assert "[devops → validator] image built" in text
     assert "the pane is gone (3 attempts)" in text
     assert "c0dead" in text
     assert "r retry: send it again" in text
@@ -225,8 +225,8 @@ def test_a_restart_is_asked(look: Look) -> None:
 
 
 def test_a_filter(look: Look) -> None:
-    text = look(RUNNING, WIDE, ("slash", *"data", "enter"))
-    assert "RECENT ACTIVITY  filter: data  (Esc shows all)" in text
+    text = look(RUNNING, WIDE, ("slash", *"due_", "enter"))
+    assert "RECENT ACTIVITY  filter: due_  (Esc shows all)" in text
     assert "architect" not in text.partition("RECENT ACTIVITY")[0]
 
 

@@ -10,7 +10,7 @@ from textual.screen import Screen
 
 from taco.monitor import lists, plan, team, views
 from taco.monitor.activity import event_lines
-from taco.monitor.alerts import alert_lines
+from taco.monitor.alerts import alert_lines, trouble_lines
 from taco.monitor.lines import Line
 from taco.monitor.model import Model
 from taco.monitor.widgets.lines import Lines
@@ -25,9 +25,9 @@ class Page(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "app.leave_page", show=False),
         Binding("question_mark,f1", "app.page('help')", show=False),
+        Binding("a", "app.order('answer')", show=False),
     ]
     follows = False  # stays at the end while new lines arrive
-    bars = 2  # at the top, at most
 
     def __init__(self, model: Model) -> None:
         """Draws `model`."""
@@ -44,6 +44,10 @@ class Page(Screen[None]):
     def make_list(self) -> Lines:
         """The widget of the list."""
         return Lines(id="body", can_focus=True)
+
+    def bars(self) -> list[Line]:
+        """What somebody must look at, two lines at most."""
+        return alert_lines(self.model.snapshot, self.model.trouble, self.model.now(), 2)
 
     def own_keys(self) -> list[tuple[str, str]]:
         """The keys of this page and what they do."""
@@ -77,7 +81,7 @@ class Page(Screen[None]):
         body = self.query_one("#body", Lines)
         at_end = body.scroll_offset.y >= body.max_scroll_y
         self.query_one("#page-title", Lines).show([self.heading()])
-        bars = alert_lines(self.model.snapshot, self.model.trouble, self.model.now(), self.bars)
+        bars = self.bars()
         self.query_one("#alerts", Lines).show(bars)
         self.query_one("#alerts").display = bool(bars)
         notice = self.model.notice
@@ -155,10 +159,12 @@ class InboxPage(PickingPage):
     """What waits for the person, and what was written to them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "app.order('answer')", show=False),
         Binding("v", "app.page('plan')", show=False),
     ]
-    bars = 1
+
+    def bars(self) -> list[Line]:
+        """Only trouble: what waits stands in the list."""
+        return trouble_lines(self.model.snapshot, self.model.trouble, self.model.now())
 
     def own_keys(self) -> list[tuple[str, str]]:
         """What can be done about the item under the cursor."""

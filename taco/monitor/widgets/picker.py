@@ -60,6 +60,8 @@ class Picker(Lines):
     def spans_at(self, y: int, width: int) -> tuple[list[Span], str]:
         """A line with the cursor's mark, highlighted where the cursor stands."""
         line = self.lines[y]
+        if line.style and not line.key:
+            return line.fit(width), line.style  # a heading
         here = bool(line.key) and line.key == self.selected
         first = here and (y == 0 or self.lines[y - 1].key != line.key)
         mark = Span("▸" if first else " ", "cursor-mark")
