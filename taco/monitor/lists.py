@@ -104,25 +104,28 @@ _HELP = """
   s             send it a message          b       send all of them one
   p             pause it, or go on         r       restart it (asks first)
   i             inbox: what waits for you  a       answer a question
-  d             dead letters: r x          l       log of all events
-  v             plan: approve, reject      o       everything about an agent
+  d             dead letters: send again   l       log of all events
+  v             plan: approve, reject      o       everything about it
   /             filter agents, activity    q       leave (asks first)
-  Tab           scroll a waiting plan      Esc     back; without filter
+  Tab           scroll a waiting plan      Esc     back; ends the filter
 
  MARKS
   ● busy        ○ idle       ◌ planned or starting      ✓ done
   ! waits for you            ‖ paused or held           ◔ usage limit
   ✗ failed or gone           ■ stopped                  ? unconfirmed
 
- A MESSAGE  · queued   → typed   ✓ delivered   ? unconfirmed   ✗ dead
-  unconfirmed: nobody saw it arrive; it is never sent twice by itself.
+ A MESSAGE
+  · queued      → typed      ✓ delivered                ✗ dead: given up
+  ? unconfirmed: nobody saw it arrive; it is never sent twice by itself
 
- WITHOUT THIS SCREEN
-  taco monitor --plain      one line for each thing that happens
-  taco status               the session as it is now
+ WITHOUT THIS SCREEN  taco status, taco inbox, taco monitor --plain
 """
 
 
 def help_lines() -> list[Line]:
-    """The help page; headings are the lines indented by one."""
-    return [line((row, "title" if row[1:2].strip() else "")) for row in _HELP.strip("\n").splitlines()]
+    """The help page; headings are the words at the beginning of lines indented by one."""
+    made = []
+    for row in _HELP.strip("\n").splitlines():
+        head, gap, rest = row.partition("  ") if row[1:2].strip() else ("", "", row)
+        made.append(line((head, "title"), gap + rest))
+    return made

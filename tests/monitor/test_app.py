@@ -13,11 +13,12 @@ from textual.pilot import Pilot
 
 from taco.errors import BrokerError, TmuxError
 from taco.models import AgentState, Event, EventType, Level
+from taco.monitor import team
 from taco.monitor.app import MonitorApp
 from taco.monitor.source import Snapshot
 from taco.monitor.widgets.lines import Lines
 from taco.monitor.widgets.table import AgentTable
-from tests.monitor.data import AGENTS, NOW, RUNNING, FakeSource, stamp
+from tests.monitor.data import AGENTS, NOW, REVIEW, RUNNING, FakeSource, stamp
 from tests.monitor.screens import rows_of
 from tests.support.waiting import wait_for_async
 
@@ -305,6 +306,25 @@ async def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
         }
         assert {color.name for color in colors if color} <= {"default"}
         assert any(segment.style and segment.style.reverse and "YOLO" in segment.text for segment in segments)
+
+
+async def test_a_prompt_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with running(FakeSource()) as (app, pilot):
+        await pilot.press("s", *"hello")
+        await shows(app, "SEND to mother", "› hello", "RECENT ACTIVITY")
+        segments = [segment for strip in app.screen._compositor.render_strips() for segment in strip]
+        used = [segment.style for segment in segments if segment.style]
+        assert {color.name for style in used for color in (style.color, style.bgcolor) if color} <= {"default"}
+        assert any(style.reverse for style in used), "the cursor can be seen"
+
+
+@pytest.mark.parametrize("snapshot", [RUNNING, replace(RUNNING, spec=REVIEW.spec)])
+async def test_every_state_has_a_mark_and_a_word(snapshot: Snapshot) -> None:
+    async with running(FakeSource(snapshot), size=(200, 50)) as (app, _):
+        for each in snapshot.agents:
+            stands = team.look(each)
+            assert f"{stands.mark} {stands.word}" in text_of(app)
 
 
 async def test_the_picture(tmp_path: Path) -> None:

@@ -231,7 +231,11 @@ def test_a_filter(look: Look) -> None:
 
 
 def test_help_page(look: Look) -> None:
-    assert "go to its window" in look(RUNNING, SMALL, ("question_mark",))
+    assert "WITHOUT THIS SCREEN" in look(RUNNING, SMALL, ("question_mark",)), "all of it fits"
+
+
+def test_help_page_at_200x50(look: Look) -> None:
+    assert "go to its window" in look(RUNNING, LARGE, ("question_mark",))
 
 
 def test_a_sliver_of_a_terminal(look: Look) -> None:

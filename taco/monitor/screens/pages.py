@@ -229,6 +229,10 @@ class DetailsPage(Page):
 class HelpPage(Page):
     """The keys, the marks and the commands for a person."""
 
+    def bars(self) -> list[Line]:
+        """Only trouble: the page is as long as a screen."""
+        return trouble_lines(self.model.snapshot, self.model.trouble, self.model.now())
+
     def heading(self) -> Line:
         """What this is."""
         return views.title_line("HELP", "the monitor of TACO")
