@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from taco import inbox
 from taco.broker import Broker
-from taco.errors import ConflictError, NotFoundError
+from taco.errors import ConflictError, NotFoundError, TacoError
 from taco.models import PERSON, Command, Event, EventType, iso
 
 REVIEW, APPROVED, REJECTED = "review", "approved", "rejected"
@@ -21,12 +21,29 @@ def new_id() -> str:
 
 
 async def send(broker: Broker, agents: Sequence[str], text: str) -> list[str]:
-    """Queue a message of the person for each agent, one id for all of them as `taco broadcast` makes it."""
+    """Queue a message of the person for each agent, with ids as `taco send` and `taco broadcast` make them.
+
+    Who refuses it keeps it from nobody else; TacoError says then who has not got it.
+    """
     own, at = new_id(), iso(time.time())
     ids = [own] if len(agents) == 1 else [f"{own}-{agent}" for agent in agents]
+    refused: dict[str, TacoError] = {}
     for command_id, agent in zip(ids, agents, strict=True):
-        await broker.enqueue(Command(command_id, PERSON, agent, text, timestamp=at))
+        try:
+            await broker.enqueue(Command(command_id, PERSON, agent, text, timestamp=at))
+        except TacoError as error:
+            refused[agent] = error
+    if refused:
+        raise _refusal(refused, len(agents))
     return ids
+
+
+def _refusal(refused: Mapping[str, TacoError], count: int) -> TacoError:
+    error = next(iter(refused.values()))
+    if count == 1:
+        return error
+    rest = f"{count - len(refused)} others have it" if len(refused) < count else "nobody has it"
+    return TacoError(f"not sent to {', '.join(refused)}: {error.message}; {rest}", hint=error.hint)
 
 
 async def ask_for(broker: Broker, verb: str, agent: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from taco import redis_server
 from taco.broker import Broker
-from taco.errors import BrokerError, ConflictError, NotFoundError, TmuxError
+from taco.errors import BrokerError, ConflictError, NotFoundError, TacoError, TmuxError
 from taco.models import (
     Agent,
     AgentState,
@@ -159,6 +159,9 @@ async def test_what_the_person_sends_is_a_message_of_the_persons(broker: Broker)
     assert (await source.snapshot()).counts.pending == 3
     with pytest.raises(NotFoundError):
         await source.send(["nobody"], "x")
+    with pytest.raises(TacoError, match=r"not sent to nobody: .*; 2 others have it"):
+        await source.send(["be", "nobody", "fe"], "x")
+    assert (await source.snapshot()).counts.pending == 5
 
 
 async def test_wishes_are_left_as_the_command_leaves_them(broker: Broker) -> None:
