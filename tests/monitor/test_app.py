@@ -334,8 +334,13 @@ async def test_the_picture(tmp_path: Path) -> None:
     assert "2 active" in text
 
 
-async def test_every_row_fills_its_width() -> None:
-    async with running(FakeSource(), size=(80, 24)) as (app, _):
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (127, 31), (200, 50), (300, 80)])
+@pytest.mark.parametrize("key", ["", "i", "d", "v", "l", "o", "s"])
+async def test_every_row_fills_its_width(size: tuple[int, int], key: str) -> None:
+    async with running(FakeSource(), size=size) as (app, pilot):
+        await pilot.press(*filter(None, [key]))
+        await pilot.pause()
+        assert len(text_of(app).splitlines()) == size[1]
         for widget in app.screen.query(Lines):
             for y in range(len(widget.lines)):
                 strip = widget._strip(y, widget.room)
