@@ -26,14 +26,17 @@ def bars(minutes: Mapping[int, int], now: float, length: int) -> str:
 
 
 def rate_spans(minutes: Mapping[int, int], now: float, room: int) -> tuple[Span, ...]:
-    """Bars and the number of the last whole minute in at most `room` cells; nothing when there is no room."""
+    """Bars and the rate in at most `room` cells; nothing when there is no room.
+
+    The rate is that of the last whole minute, or of the running one once there were more.
+    """
     length = min(LONGEST, room - len(_LABEL) - len(_UNIT) - _FIGURE - 1)
     if length < SHORTEST:
         return ()
-    last = number(minutes.get(minute(now) - 1, 0))
+    rate = number(max(minutes.get(minute(now) - back, 0) for back in (0, 1)))
     return (
         Span(_LABEL, "quiet"),
         Span(bars(minutes, now, length), "accent"),
-        Span(f"{last:>{_FIGURE}}", "strong"),
+        Span(f"{rate:>{_FIGURE}}", "strong"),
         Span(_UNIT, "quiet"),
     )

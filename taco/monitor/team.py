@@ -142,6 +142,7 @@ class _Seen(NamedTuple):
 
 
 _EMPTY = AgentQueue()
+_ONLY_BUSY = "hold: busy"  # of one that is seen to be busy: what it works on tells more
 
 
 def _row(seen: _Seen, now: float, width: int) -> Row:
@@ -151,14 +152,15 @@ def _row(seen: _Seen, now: float, width: int) -> Row:
     name = (said(agent.name, "name-bad" if stands.style == "bad" else "name"),)
     state = (Span(f"{stands.mark} ", stands.style), said(stands.word, stands.style))
     reason, doing, last = note(agent, queue, seen.question), work(agent, seen.given), said(seen.last)
-    why = reason if reason.text else doing
+    tells = reason.text and not (_works(agent) and reason.text == _ONLY_BUSY)
+    why = reason if tells else doing
     if width < NARROW:
         return Row((window, name, state, (why,)), key=agent.name)
     lasts, depth = (Span(_since(agent, now), "quiet"),), (_depth(queue),)
     source = said(agent.state.source if agent.status is not AgentStatus.PLANNED else "", "quiet")
     if width < WIDE:
         sourced = (*state, Span(" "), source) if source.text else state
-        either = reason if reason.text else doing if _works(agent) or not last.text else last
+        either = reason if tells else doing if _works(agent) or not last.text else last
         return Row((window, name, sourced, lasts, depth, (either,)), key=agent.name)
     notes = ((why,), (last,)) if width < WIDEST else ((reason,), (doing,), (last,))
     return Row((window, name, state, lasts, (source,), depth, *notes), key=agent.name)

@@ -12,7 +12,7 @@ from taco.monitor.source import Snapshot
 from taco.monitor.team import count, look
 from taco.monitor.words import age, age_of, clean, clock, number, wrap
 
-RATE_WIDTH, RATE_ROOM = 128, 30  # a header so wide has room for the rate, which takes at least so much
+RATE_WIDTH, RATE_ROOM = 150, 52  # a header so wide has room for the rate, which takes at most so much
 _HEALTH = dict.fromkeys(("ok", "healthy"), ("●", "good")) | dict.fromkeys(("down", "unhealthy"), ("✗", "bad"))
 
 
@@ -155,6 +155,7 @@ def detail_lines(agent: Agent | None, snapshot: Snapshot, now: float, width: int
         ("needs", ", ".join(agent.depends_on), ""),
         ("waits for", ", ".join(agent.wait_for) or agent.waiting_for, ""),
         ("tells", ", ".join(agent.notifies), ""),
+        ("works on", snapshot.work.get(agent.name, "") if seen.style == "busy" else "", ""),
         ("queue", _queue_words(queue), ""),
         ("hold", agent.hold or queue.hold, "warn"),
         ("done", agent.done, "good"),

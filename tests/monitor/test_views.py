@@ -231,6 +231,15 @@ def test_what_an_agent_works_on(seen: Agent, given_: str, said: str) -> None:
     assert work(seen, given_).text == said
 
 
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_what_a_busy_agent_works_on_tells_more_than_that_it_is_busy(width: int) -> None:
+    busy = replace(AGENTS[4], hold="busy")
+    (row,) = Rows().make(replace(RUNNING, agents=(busy,)), NOW, width)
+    text = "".join(span.text for cell in row.cells for span in cell)
+    assert "person: please add an index" in text
+    assert "hold" not in text
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [
