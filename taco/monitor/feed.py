@@ -121,14 +121,14 @@ class Feed:
             model.screens = await self._source.screens([agent for agent in agents if shows_dialog(agent)])
 
     async def _show_forever(self) -> None:
-        """Show what is heard without reading anything."""
+        """Show what is heard at once, without reading anything."""
         cost_s = 0.0
         while True:
             await self._hears.wait()
             await asyncio.sleep(pause(cost_s))
             self._hears.clear()
-            if not self._heard:
-                continue  # a look has shown it
+            if not 0 < len(self._heard) < CROWD:
+                continue  # a look has shown it, or will soon: in a crowd once for all of it
             begun = time.process_time()
             self._model.events.add(self._heard)
             self._show()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from taco.models import Agent, AgentQueue, Service
@@ -209,14 +210,15 @@ LOW = 20  # rows of a screen below which the keys get one
 _GAP = 2
 
 
-def keys_lines(width: int, height: int) -> list[Line]:
+@lru_cache(4)
+def keys_lines(width: int, height: int) -> tuple[Line, ...]:
     """The footer of the main screen: every key in one row or two; on a low screen those that fit, and `?`."""
     flat = [key for pair in KEYS for key in pair]
     if _length(flat) <= width:
-        return [keys_line(flat)]
+        return (keys_line(flat),)
     if height < LOW:
         fitting = [key for at, key in enumerate(flat) if _length([*flat[: at + 1], HELP]) <= width]
-        return [keys_line([*fitting, HELP])]
+        return (keys_line([*fitting, HELP]),)
     sizes = [max(map(_size, pair)) for pair in KEYS]
     rows = []
     for row in (0, 1):
@@ -225,7 +227,7 @@ def keys_lines(width: int, height: int) -> list[Line]:
             for key, word in pair[row : row + 1]:
                 made += [Span(f" {key}", "key"), Span(f" {word}".ljust(size - len(key) + _GAP - 1), "quiet")]
         rows.append(Line((*made[:-1], made[-1]._replace(text=made[-1].text.rstrip())), style="band"))
-    return rows
+    return tuple(rows)
 
 
 HELP = ("?", "help")

@@ -116,10 +116,10 @@ class MainScreen(Screen[None]):
         self._show_services(snapshot)
         self._show_details(snapshot, now)
 
-    def _keys(self) -> list[Line]:
+    def _keys(self) -> tuple[Line, ...]:
         """The keys, or a notice in their place that takes as many rows."""
         keys = views.keys_lines(self.size.width, self.size.height)
-        return [views.notice_line(self._model.notice), *keys[1:]] if self._model.notice else keys
+        return (views.notice_line(self._model.notice), *keys[1:]) if self._model.notice else keys
 
     def _show_plan(self, snapshot: Snapshot) -> None:
         plan = plan_lines(snapshot.spec, self.size.width)
