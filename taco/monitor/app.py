@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from textual import constants
+from textual import constants, events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
@@ -20,6 +22,7 @@ from taco.monitor.model import Model
 from taco.monitor.orders import Orders
 from taco.monitor.screens.main import MainScreen
 from taco.monitor.screens.pages import DetailsPage, EventsPage, HelpPage, InboxPage, LettersPage, Page, PlanPage
+from taco.monitor.screens.prompts import Answer, Prompt, Question
 from taco.monitor.source import Source
 
 # Every colour is one of xterm's 256, so that the monitor looks the same where there are no more.
@@ -37,6 +40,7 @@ THEME = Theme(
     panel="#262626",
 )
 NOTICE_S = 6.0
+SETTLE_S = 0.5  # for an order to ask: the keys behind it wait so long
 PAGES: dict[str, type[Page]] = {
     "events": EventsPage,
     "letters": LettersPage,
@@ -65,6 +69,8 @@ class MonitorApp(App[None]):
         self.feed = Feed(source, self.model, self.show_view, self._log_error)
         self.orders = Orders(self, source, self.model, self.feed, self._log_error)
         self._quiet: Timer | None = None
+        self._ordering = False  # something that the person wants is under way
+        self._settled = asyncio.Event()  # it has asked, or is done
         self.register_theme(THEME)
         if constants.DEFAULT_THEME == "textual-dark":
             self.theme = THEME.name
@@ -101,9 +107,12 @@ class MonitorApp(App[None]):
         self.log.error(text)
 
     def action_page(self, name: str) -> None:
+        """Open the page of that name, unless something is being asked."""
+        if not self._ordering and not isinstance(self.screen, (PAGES[name], ModalScreen)):
+            self.open_page(name)
+
+    def open_page(self, name: str) -> None:
         """Open the page of that name."""
-        if isinstance(self.screen, PAGES[name]):
-            return
         self.feed.page = name
         self.push_screen(PAGES[name](self.model))
         self.run_worker(self.feed.read_page(), name="page", group="page", exclusive=True)
@@ -114,19 +123,49 @@ class MonitorApp(App[None]):
         names = [name for name, page in PAGES.items() if isinstance(self.screen, page)]
         self.feed.page = names[0] if names else ""
 
-    def action_order(self, name: str) -> None:
-        """Set going what the person wants; one question at a time."""
-        if not isinstance(self.screen, ModalScreen):
-            self.run_worker(getattr(self.orders, name)(), name=name, group="order")
+    async def action_order(self, name: str) -> None:
+        """Set going what the person wants, one at a time; returns when it asks, or is done, or takes long.
+
+        Keys that were typed right behind this one are looked at then: they belong to what it asks.
+        """
+        if self._ordering or isinstance(self.screen, ModalScreen):
+            return
+        self._ordering = True
+        self._settled.clear()
+        self.run_worker(self._order(name), name=name, group="order")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                await self._settled.wait()
+
+    async def _order(self, name: str) -> None:
+        try:
+            await getattr(self.orders, name)()
+        finally:
+            self._ordering = False
+            self._settled.set()
+
+    async def ask(self, screen: Question[Answer]) -> Answer | None:
+        """What was answered on a screen."""
+        answer: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        await self.push_screen(screen, lambda found: None if answer.done() else answer.set_result(found))
+        await screen.ready.wait()
+        self._settled.set()
+        return await answer
+
+    def on_key(self, event: events.Key) -> None:
+        """A letter that was typed before the line for it was there: whoever has the focus takes the others."""
+        if isinstance(self.screen, Prompt) and event.is_printable and event.character:
+            self.screen.take(event.character)
+            event.prevent_default()
 
     def action_unfilter(self) -> None:
         """Show everything again."""
         self.model.wanted = ""
         self.show_view()
 
-    def on_picker_chosen(self) -> None:
+    async def on_picker_chosen(self) -> None:
         """Enter or a double click on an agent, or on what waits."""
-        self.action_order("visit")
+        await self.action_order("visit")
 
     async def export_svg(self, path: Path, size: tuple[int, int] = (100, 30)) -> None:
         """Draw the session once, without a terminal, into an SVG file of `size` cells."""

@@ -13,7 +13,7 @@ from taco.monitor import lists, plan
 from taco.monitor.feed import Feed
 from taco.monitor.model import Model
 from taco.monitor.screens.pages import InboxPage, LettersPage
-from taco.monitor.screens.prompts import Confirm, Prompt
+from taco.monitor.screens.prompts import Answer, Confirm, Prompt, Question
 from taco.monitor.source import Source
 from taco.monitor.team import find
 from taco.monitor.words import clean, cut
@@ -32,7 +32,7 @@ class Stage(Protocol):
     def screen(self) -> Screen[object]:
         """The screen in front."""
 
-    async def push_screen_wait(self, screen: Screen[Result]) -> Result:
+    async def ask(self, screen: Question[Answer]) -> Answer | None:
         """What was answered on a screen."""
 
     def tell(self, text: str) -> None:
@@ -44,7 +44,7 @@ class Stage(Protocol):
     def show_view(self) -> None:
         """Draw the model again."""
 
-    def action_page(self, name: str) -> None:
+    def open_page(self, name: str) -> None:
         """Open a page."""
 
 
@@ -128,7 +128,7 @@ class Orders:
         elif dialog:
             self._stage.tell(f"{dialog.name} shows a dialog: answer it in window {dialog.window} (Enter goes there)")
         elif plan.waits(snapshot.spec):
-            self._stage.action_page("plan")
+            self._stage.open_page("plan")
         else:
             self._stage.tell("Nothing waits for you.")
 
@@ -206,9 +206,7 @@ class Orders:
     async def filter(self) -> None:
         """Show only what some text stands in, while it is typed."""
         title, hint = "FILTER", "agents and activity; nothing shows all"
-        wanted = await self._stage.push_screen_wait(
-            Prompt(title, hint, does="keep", given=self._model.wanted, heard=self._narrow)
-        )
+        wanted = await self._stage.ask(Prompt(title, hint, does="keep", given=self._model.wanted, heard=self._narrow))
         self._narrow(wanted or "")
 
     def _narrow(self, wanted: str) -> None:
@@ -249,14 +247,14 @@ class Orders:
 
     async def _typed(self, title: str, text: str = "", *, does: str, empty: bool = False) -> str | None:
         """What the person typed; None when they left it, or typed nothing where that means nothing."""
-        found = await self._stage.push_screen_wait(Prompt(title, text, does=does))
+        found = await self._stage.ask(Prompt(title, text, does=does))
         if found is None or (not found.strip() and not empty):
             return None
         return found.strip()
 
     async def _sure(self, title: str, text: str, *, does: str) -> bool:
-        found: bool = await self._stage.push_screen_wait(Confirm(title, text, does=does))
-        return found
+        sure: bool | None = await self._stage.ask(Confirm(title, text, does=does))
+        return bool(sure)
 
     async def _done(self, work: Awaitable[Result]) -> Result | None:
         """What `work` gives; None when it failed, which the person is told."""

@@ -57,6 +57,17 @@ async def test_keys_typed_into_a_message_are_text() -> None:
     assert source.done == [("send", "mother", "qrpbdx/?y")]
 
 
+async def test_keys_that_come_all_at_once_mean_what_they_mean_one_by_one() -> None:
+    """Over a slow line a whole sentence arrives in one piece: the agent is the selected one, no letter is a command."""
+    source = FakeSource()
+    async with running(source) as (app, _):
+        for key in ("down", "down", "s", *"restart r y q d b p", "enter"):
+            character = " " if key == " " else key if len(key) == 1 else None
+            app.post_message(events.Key("space" if key == " " else key, character))
+        await shows(app, "m1: queued for backend_dev")
+    assert source.done == [("send", "backend_dev", "restart r y q d b p")]
+
+
 async def test_a_paste_of_many_lines_is_one_line_and_nothing_is_lost() -> None:
     source = FakeSource()
     async with running(source) as (app, pilot):

@@ -66,7 +66,7 @@ class MainScreen(Screen[None]):
         yield Lines(id="plan-title")
         yield Lines(id="plan", can_focus=True)
         yield Lines(id="agents-title")
-        yield AgentTable(id="agents")
+        yield AgentTable(id="agents", picked=self._pick)
         with Horizontal(id="below"):
             with Vertical(id="news"):
                 yield Lines(id="activity-title")
@@ -133,7 +133,10 @@ class MainScreen(Screen[None]):
         columns = team.columns(table.width)
         titles = table.show_rows(columns, self._rows.make(shown, now, table.width))
         self._put("agents-title", titles)
-        self._model.selected = table.selected
+
+    def _pick(self, name: str) -> None:
+        """At once, not by a message: the next key, already typed, is about this agent."""
+        self._model.selected = name
 
     def _show_services(self, snapshot: Snapshot) -> None:
         if self.has_class("-wide"):
@@ -155,6 +158,5 @@ class MainScreen(Screen[None]):
 
     def on_picker_moved(self) -> None:
         """Another agent's details are wanted."""
-        self._model.selected = self.query_one(AgentTable).selected
         if self._model.snapshot:
             self._show_details(self._model.snapshot, self._model.now())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,18 +17,33 @@ from taco.monitor.widgets.entry import Entry
 from taco.monitor.widgets.lines import Lines
 from taco.monitor.words import clean, wrap
 
+Answer = TypeVar("Answer")
 _ROWS = 3  # of the question
 
 
-def _question(title: str, text: str, width: int) -> list[Line]:
-    """The question in at most so many rows, its title before it."""
-    rows = wrap(clean(f"{title} {text}"), max(20, width - 2), _ROWS)
-    made = [Line((Span(" "), said(row))) for row in rows]
-    rest = rows[0][len(title) :] if rows else ""
-    return [Line((Span(" "), Span(title, "title"), said(rest))), *made[1:]]
+class Question(ModalScreen[Answer]):
+    """A question over the last rows of the screen, its keys below it."""
+
+    def __init__(self, title: str, text: str, *keys: tuple[str, str]) -> None:
+        """`title` and `text` are the question, `keys` what can be pressed and what that does."""
+        super().__init__()
+        self.ready = asyncio.Event()  # keys reach it
+        self._title, self._text, self._keys = title, clean(text), keys
+
+    def on_resize(self) -> None:
+        """Fit to the new size."""
+        self.call_after_refresh(self.show_question)
+
+    def show_question(self) -> None:
+        """Draw what does not change by itself."""
+        rows = wrap(clean(f"{self._title} {self._text}"), max(20, self.app.size.width - 2), _ROWS)
+        rest = rows[0][len(self._title) :] if rows else ""
+        first = Line((Span(" "), Span(self._title, "title"), said(rest)))
+        self.query_one("#question", Lines).show([first, *(Line((Span(" "), said(row))) for row in rows[1:])])
+        self.query_one("#prompt-keys", Lines).show([keys_line(self._keys)])
 
 
-class Prompt(ModalScreen[str | None]):
+class Prompt(Question[str | None]):
     """A line of text; Enter gives it, Esc gives None. `heard` gets it whenever it changes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
@@ -35,9 +51,10 @@ class Prompt(ModalScreen[str | None]):
     def __init__(
         self, title: str, text: str = "", *, does: str, given: str = "", heard: Callable[[str], None] | None = None
     ) -> None:
-        """`title` and `text` are the question, `does` is what Enter does, `given` stands there already."""
-        super().__init__()
-        self._title, self._text, self._does, self._given, self._heard = title, clean(text), does, given, heard
+        """`does` is what Enter does, `given` stands there already."""
+        super().__init__(title, text, ("Enter", does), ("Esc", "leave it"))
+        self._given, self._heard = given, heard
+        self._early = ""
 
     def compose(self) -> ComposeResult:
         """The question, the line, the keys."""
@@ -50,18 +67,19 @@ class Prompt(ModalScreen[str | None]):
 
     def on_mount(self) -> None:
         """Draw once; the size may change later."""
-        self.query_one(Entry).focus()
-        self.show_question()
-
-    def on_resize(self) -> None:
-        """Fit to the new size."""
-        self.call_after_refresh(self.show_question)
-
-    def show_question(self) -> None:
-        """Draw what does not change by itself."""
-        self.query_one("#question", Lines).show(_question(self._title, self._text, self.app.size.width))
+        entry = self.query_one(Entry)
+        self.set_focus(entry)
+        entry.insert_text_at_cursor(self._early)
         self.query_one("#arrow", Lines).show([Line((Span(" › ", "title"),))])
-        self.query_one("#prompt-keys", Lines).show([keys_line((("Enter", self._does), ("Esc", "leave it")))])
+        self.show_question()
+        self.ready.set()
+
+    def take(self, text: str) -> None:
+        """Put in what was typed before the line was there."""
+        if self.ready.is_set():
+            self.query_one(Entry).insert_text_at_cursor(text)
+        else:
+            self._early += text
 
     def on_input_changed(self, event: Entry.Changed) -> None:
         """Tell who listens."""
@@ -69,7 +87,7 @@ class Prompt(ModalScreen[str | None]):
             self._heard(event.value)
 
     def on_input_submitted(self, event: Entry.Submitted) -> None:
-        """What was typed is the answer; nothing is none."""
+        """What was typed is the answer."""
         self.dismiss(event.value)
 
     def action_leave(self) -> None:
@@ -77,7 +95,7 @@ class Prompt(ModalScreen[str | None]):
         self.dismiss(None)
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Question[bool]):
     """A question that `y` answers with yes and any of `n`, Esc, Enter with no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -87,8 +105,7 @@ class Confirm(ModalScreen[bool]):
 
     def __init__(self, title: str, text: str, *, does: str) -> None:
         """`does` is what `y` does."""
-        super().__init__()
-        self._title, self._text, self._does = title, clean(text), does
+        super().__init__(title, text, ("y", does), ("n", "no"))
 
     def compose(self) -> ComposeResult:
         """The question and the keys."""
@@ -98,14 +115,6 @@ class Confirm(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         """Draw once; the size may change later."""
-        self.query_one("#prompt-keys").focus()
+        self.set_focus(self.query_one("#prompt-keys"))
         self.show_question()
-
-    def on_resize(self) -> None:
-        """Fit to the new size."""
-        self.call_after_refresh(self.show_question)
-
-    def show_question(self) -> None:
-        """Draw what does not change by itself."""
-        self.query_one("#question", Lines).show(_question(self._title, self._text, self.app.size.width))
-        self.query_one("#prompt-keys", Lines).show([keys_line((("y", self._does), ("n", "no")))])
+        self.ready.set()

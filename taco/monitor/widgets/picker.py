@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events
@@ -38,9 +39,10 @@ class Picker(Lines):
     class Moved(Message):
         """The cursor stands on another item."""
 
-    def __init__(self, *, id: str) -> None:
-        """An empty list; the cursor starts at the first item."""
+    def __init__(self, *, id: str, picked: Callable[[str], None] = lambda _: None) -> None:
+        """An empty list; the cursor starts at the first item. `picked` gets each key at once when it is selected."""
         super().__init__(id=id, can_focus=True)
+        self._picked = picked
         self.selected = ""  # the key of the item under the cursor
         self._keys: list[str] = []
 
@@ -96,6 +98,7 @@ class Picker(Lines):
         if key == self.selected:
             return
         before, self.selected = self.selected, key
+        self._picked(key)
         for y, line in enumerate(self.lines):
             if line.key and line.key in (before, key):
                 self._redraw(y)

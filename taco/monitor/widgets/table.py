@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from taco.monitor.lines import Column, Line, Row, Span, fit_row, spans, widths
 from taco.monitor.widgets.picker import MARGIN, Picker
@@ -11,9 +11,9 @@ from taco.monitor.widgets.picker import MARGIN, Picker
 class AgentTable(Picker):
     """Agents, one per row; Enter or a double click asks for the agent's window."""
 
-    def __init__(self, *, id: str) -> None:
-        """An empty table."""
-        super().__init__(id=id)
+    def __init__(self, *, id: str, picked: Callable[[str], None]) -> None:
+        """An empty table; `picked` gets the name of each agent that is selected."""
+        super().__init__(id=id, picked=picked)
         self._fitted: dict[str, tuple[Row, list[int], Line]] = {}
 
     @property
