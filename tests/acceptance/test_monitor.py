@@ -54,11 +54,8 @@ def test_a_question_is_in_the_status_line_and_answered_in_the_monitor(session: S
 
 def test_a_message_is_sent_and_an_agent_paused(session: Session, person: Terminal) -> None:
     shows(session, "web")
-    person.press("G")
-    person.press("s")
-    shows(session, "SEND to web")
-    person.press("are you there?\r")
-    session.received("web", text="[person → web]: are you there?")
+    person.press("Gsare you there? qrst\r")  # all in one piece, as over a slow line
+    session.received("web", text="[person → web]: are you there? qrst")
     shows(session, "delivered at web")
     person.press("p")
     wait_for(lambda: session.agent("web")["paused"])
