@@ -147,6 +147,8 @@ class Orders:
         dialogs = [agent for agent in snapshot.agents if lists.shows_dialog(agent)]
         if isinstance(screen, InboxPage):
             here = screen.selected
+            if here == lists.PLAN:
+                return None, None
             asks = [ask for ask in snapshot.asks if lists.ASK + ask.id == here]
             shown = [agent for agent in dialogs if lists.DIALOG + agent.name == here]
         else:
@@ -222,6 +224,8 @@ class Orders:
         if isinstance(screen, InboxPage):
             asked, dialog = self._question()
             agent = find(snapshot.agents, asked.agent if asked else dialog.name if dialog else "")
+            if screen.selected == lists.PLAN:
+                self._stage.open_page("plan")
         if agent is None:
             return
         if agent.status is AgentStatus.PLANNED:

@@ -159,6 +159,28 @@ async def test_the_inbox_answers_and_goes_to_the_window() -> None:
     assert (source.jumps, source.done) == ([4], [("answer", "a7k2", "light")])
 
 
+@pytest.mark.parametrize("key", ["a", "enter"])
+async def test_the_plan_in_the_inbox_is_opened(key: str) -> None:
+    source = FakeSource(replace(RUNNING, spec=REVIEW.spec))
+    async with running(source) as (app, pilot):
+        await pilot.press("i", "end")
+        await shows(app, "▸  ! the plan waits for you")
+        await pilot.press(key)
+        await shows(app, "y approve", "n reject")
+    assert not source.jumps
+
+
+async def test_what_lies_below_the_last_item_can_be_scrolled_to() -> None:
+    async with running(FakeSource(), size=(80, 12)) as (app, pilot):
+        await pilot.press("i")
+        await shows(app, "QUESTIONS")
+        assert "The plan is approved" not in text_of(app)
+        await pilot.press("down", "pagedown", "pagedown")
+        await shows(app, "The plan is approved, the team starts")
+        await pilot.press("home")
+        await shows(app, "QUESTIONS")
+
+
 async def test_dead_letters_are_sent_again_or_dropped() -> None:
     source = FakeSource()
     async with running(source) as (app, pilot):

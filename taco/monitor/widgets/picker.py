@@ -70,10 +70,10 @@ class Picker(Lines):
         return [mark, *Line(line.spans, line.right).fit(width - MARGIN)], "cursor" if here else line.style
 
     def action_move(self, by: int) -> None:
-        """Move the cursor by items; where there are none, scroll."""
-        if self._keys:
-            self._select(self.cursor + by)
-        if len(self._keys) < 2:
+        """Move the cursor by items; beyond the first and the last one, scroll."""
+        before = self.selected
+        self._select(self.cursor + by)
+        if self.selected == before:
             self.scroll_relative(y=by, animate=False)
 
     def action_move_page(self, by: int) -> None:
