@@ -7,30 +7,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from taco.choices import Option
 from taco.message import squash
 from taco.screen import Reading
 
 MOST_ROWS = 60  # of a dialog, from its end: more is not compared
-ESCAPE = "Escape"
 _RULE = re.compile(r"^\s*[─━═]{12,}")
 _LINES = re.compile(r"[─━═╌┄│╭╮╰╯]")
 _FRAME = re.compile(r"^[\s─━═╌┄│╭╮╰╯]*$")
 _OPTION = re.compile(r"^(?P<mark>[ \u00a0│❯›>●○*]{0,6})(?P<key>[1-9])[.)] (?P<label>\S.*?) *$")
 _MARK = re.compile(r"^[ \u00a0❯›>]*")  # what shows where the cursor is: it may move, the dialog stays the same
 _BOX = re.compile(r"\[[ x✔✓]\]|[◻◼☐☑☒]")
-_YES = re.compile(r"(?:yes|approve|allow|accept|proceed)\b", re.IGNORECASE)
-_NO = re.compile(r"(?:no|deny|reject|cancel|decline|keep planning)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One answer that a dialog offers: the key that gives it, and its words."""
-
-    key: str
-    label: str
-
-    def __str__(self) -> str:
-        return f"{self.key}. {self.label}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +41,6 @@ class OpenDialog:
         first = next((at for at, row in enumerate(self.rows) if self.options and _OPTION.match(row)), len(self.rows))
         kept = [row.strip(" \u00a0") for row in self.rows[:first] if not row.strip() or not _FRAME.match(row)]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
-
-
-def options_from(choices: Sequence[str]) -> tuple[Option, ...]:
-    """The options behind `<key>. <label>`, or behind bare labels, which are numbered."""
-    known = [re.fullmatch(r"([1-9])\. (.+)", each, re.DOTALL) for each in choices]
-    if all(known):
-        return tuple(Option(each[1], each[2]) for each in known if each)
-    return tuple(Option(str(number), each) for number, each in enumerate(choices, 1))
-
-
-def choose(options: Sequence[Option], words: str) -> Option | None:
-    """The option that `words` name: its key, its label, or the beginning of one label only."""
-    wanted = words.strip().casefold()
-    for each in options:
-        if wanted in (each.key, each.label.casefold(), str(each).casefold()):
-            return each
-    begins = [each for each in options if wanted and each.label.casefold().startswith(wanted)]
-    return begins[0] if len(begins) == 1 else None
-
-
-def yes(options: Sequence[Option]) -> Option | None:
-    """The option that says yes this one time: the first of those that do, as CLIs list them."""
-    return next((each for each in options if _YES.match(each.label)), None)
-
-
-def no(options: Sequence[Option]) -> Option | None:
-    """The option that says no."""
-    return next((each for each in options if _NO.match(each.label)), None)
 
 
 def open_dialog(reading: Reading) -> OpenDialog | None:

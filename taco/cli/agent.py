@@ -27,7 +27,7 @@ _OF_WINDOWS = re.compile(r"agents\[\d+\]\.window: ")
 
 @click.group(cls=Family, default="list")
 def agent() -> None:
-    """List and show agents; pause, resume, restart, add or remove them.
+    """List and show agents and their screens; pause, resume, restart, add or remove them.
 
     NAME is an agent's name or window number; `all` is every agent, Mother included (she cannot be removed).
     """
@@ -98,6 +98,51 @@ def _details(agent: Agent, queue: AgentQueue | None) -> dict[str, Any]:
         "reported_at": agent.reported_at or None,
         "yolo": agent.yolo,
     }
+
+
+@agent.command()
+@click.argument("name", shell_complete=complete_agent)
+@click.option("--lines", metavar="N", type=click.IntRange(1, 100_000), help="The last N lines, scrolled ones included.")
+@click.option("--ansi", is_flag=True, help="Keep colours, as escape sequences.")
+@json_option
+@session_option
+def capture(name: str, lines: int | None, ansi: bool, as_json: bool, session: str | None) -> None:
+    """Print what NAME's screen shows, as text."""
+    here = place.find(session)
+    agents, _ = _read(here)
+    each = _named(agents, name)
+    rows = _screen(here, each, lines or 0, colours=ansi)
+    if as_json:
+        say.data({"agent": each.name, "window": each.window, "pane": each.pane, "lines": rows})
+        return
+    for row in rows:
+        say.out(row)
+
+
+def _screen(here: place.Place, agent: Agent, lines: int, *, colours: bool) -> list[str]:
+    """The rows of an agent's pane without the empty ones at the end; raises NotFoundError when it has none."""
+    import asyncio
+
+    from taco.tmux import windows
+    from taco.tmux.commands import CommandPipe
+
+    if not agent.pane:
+        why = f"it is {agent.status}" + (f" and waits for {agent.waiting_for}" if agent.waiting_for else "")
+        raise NotFoundError(f"agent {agent.name} has no window", hint=f"{why}; see: taco status")
+
+    async def read() -> list[str] | None:
+        pipe = CommandPipe(here.record.tmux_socket)
+        pane = await pipe.pane(agent.pane)
+        if pane is None or pane.agent != f"{here.name}/{agent.name}":
+            return None
+        return await windows.capture(pipe, agent.pane, history=lines, colours=colours)
+
+    rows = asyncio.run(read())
+    if rows is None:
+        raise NotFoundError(f"the window of agent {agent.name} is gone", hint=f"taco agent restart {agent.name}")
+    while rows and not rows[-1].strip():
+        rows.pop()
+    return rows[-lines:] if lines else rows
 
 
 @agent.command()

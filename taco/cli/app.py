@@ -37,7 +37,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "approve": Entry("answer", "say yes to a tool, a plan or a question that waits"),
         "deny": Entry("answer", "say no to it"),
         "spec": Entry("spec", "check, show, submit, approve or edit the team's spec"),
-        "agent": Entry("agent", "list, show, pause, resume, restart, add or remove agents"),
+        "agent": Entry("agent", "list, show, capture, pause, resume, restart, add or remove agents"),
         "queue": Entry("queue", "what waits, what died; retry, drop or cancel"),
     },
     AGENTS: {

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taco import inbox as desk
+from taco.choices import options_from, yes
 from taco.cli import outbox, place, say
 from taco.cli.body import read_body
 from taco.cli.caller import Caller, caller
 from taco.cli.options import TextCommand, json_option, session_option
 from taco.cli.sending import new_id
-from taco.dialog import options_from, yes
 from taco.errors import ConflictError, Exit, NotFoundError, UsageError
 from taco.line import ForbiddenError
 from taco.models import Ask, iso

@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from taco.models import Event, EventType
-from taco.monitor.lines import Line, Span, cells, pad, said
-from taco.monitor.words import clock
+from taco.monitor.lines import Line, Span, said
+from taco.monitor.words import clock, contains
 
-KEPT = 2_000  # events that the events screen remembers
+KEPT = 2_000  # events that the log remembers
 
 # What an event looks like: its mark and the style of the mark.
 MARKS = {
@@ -130,33 +130,35 @@ def _is_noise(event: Event) -> bool:
     return event.level == "debug" and not event.command
 
 
-def activity_lines(events: Sequence[Event], count: int, *, wide: bool = False) -> list[Line]:
-    """The panel of recent activity: at most `count` lines, newest first; `wide` lines up the texts."""
-    pairs = merge(events, count)
-    routes = [route(newest, str(first.data.get("sender") or "")) for newest, first in pairs]
-    column = min(36, max(map(cells, routes), default=0)) if wide else 0
-    return [_line(*pair, pad(about, column)) for pair, about in zip(pairs, routes, strict=True)]
+def activity_lines(events: Sequence[Event], count: int, wanted: str = "") -> list[Line]:
+    """The panel of recent activity: at most `count` lines, newest first; with `wanted` those in which it stands."""
+    made = [_line(*pair) for pair in merge(events, len(events) if wanted else count)]
+    if wanted:
+        made = [line for line in made if contains(wanted, (span.text for span in line.spans))]
+    return made[:count]
 
 
-def _line(newest: Event, first: Event, about: Sequence[Span]) -> Line:
+def _line(newest: Event, first: Event) -> Line:
     text, news = words(first), words(newest)
     told = newest.type is EventType.COMMAND_DELIVERED or news in ("", text)
     why = () if told else (Span("  "), said(news, mark(newest).style))
-    when = Span(f" {clock(newest.ts):8} ", "quiet")
-    return Line((when, mark(newest), Span(" "), *about, Span("  "), said(text), *why, Span(" ")), key=newest.command)
+    about = (Span("[", "quiet"), *route(newest, str(first.data.get("sender") or "")), Span("] ", "quiet"))
+    lead = (Span(" "), mark(newest), Span(f" {clock(newest.ts):8} ", "quiet"))
+    return Line((*lead, *about, said(text), *why, Span(" ")), key=newest.command)
 
 
-def event_lines(events: Iterable[Event]) -> list[Line]:
-    """Every event with its type, oldest first, for the events screen."""
-    return [_full_line(event) for event in events]
+def event_lines(events: Iterable[Event], wanted: str = "") -> list[Line]:
+    """Every event with its type, oldest first, for the log; with `wanted` those in which it stands."""
+    made = [_full_line(event) for event in events]
+    return [line for line in made if contains(wanted, (span.text for span in line.spans))] if wanted else made
 
 
 def _full_line(event: Event) -> Line:
     return Line(
         (
-            Span(f" {clock(event.ts):8} ", "quiet"),
+            Span(" "),
             mark(event),
-            Span(f" {event.type:<20} ", "quiet"),
+            Span(f" {clock(event.ts):8}  {event.type:<20} ", "quiet"),
             *route(event),
             Span("  "),
             said(words(event) if event.type is EventType.COMMAND_QUEUED else event.content),

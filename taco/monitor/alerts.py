@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from taco.models import AgentStatus, Level, from_iso
+from taco.models import Agent, AgentStatus, Ask, Level, from_iso
 from taco.monitor.lines import Line, Span, said
 from taco.monitor.source import Snapshot
 from taco.monitor.words import age, clean, clock
@@ -26,16 +26,22 @@ class Trouble:
     monitor: str = ""  # an error of the monitor itself
 
 
+def trouble_lines(snapshot: Snapshot | None, trouble: Trouble, now: float) -> list[Line]:
+    """The bars of what does not work, and waits for nobody's answer."""
+    bars = _own_bars(trouble)
+    if snapshot is not None and not trouble.redis:
+        bars += _executor_bars(snapshot, trouble, now)
+    return bars
+
+
 def alert_lines(snapshot: Snapshot | None, trouble: Trouble, now: float, most: int) -> list[Line]:
     """At most `most` bars; the last one counts what did not fit."""
-    bars = _own_bars(trouble)
+    bars = trouble_lines(snapshot, trouble, now)
     if snapshot is not None:
-        if not trouble.redis:
-            bars += _executor_bars(snapshot, trouble, now)
         bars += _waiting_bars(snapshot) + _asking_bars(snapshot) + _spec_bars(snapshot)
     if len(bars) > most:
         more = len(bars) - most + 1
-        bars = [*bars[: most - 1], _bar("wait", said(f"… and {more} more: taco inbox"))]
+        bars = [*bars[: most - 1], _bar("wait", said(f"… and {more} more: i lists them"))]
     return bars
 
 
@@ -81,14 +87,18 @@ def _silence(snapshot: Snapshot, now: float) -> str:
 
 def _waiting_bars(snapshot: Snapshot) -> list[Line]:
     return [
-        _bar(
-            "wait",
-            said(agent.name, "strong"),
-            said(f" waits for you: {agent.state.detail or 'a dialog'} (window {agent.window})"),
-        )
+        _dialog_bar(agent, snapshot.dialogs.get(agent.name))
         for agent in snapshot.agents
         if agent.state.level is Level.WAITING and agent.status is not AgentStatus.STOPPED
     ]
+
+
+def _dialog_bar(agent: Agent, shown: Ask | None) -> Line:
+    what = f" waits for you: {agent.state.detail or 'a dialog'} (window {agent.window})"
+    bar = _bar("wait", said(agent.name, "strong"), said(what))
+    if shown is None or not shown.choices:
+        return bar
+    return Line((*bar.spans, said(f": {shown.question}")), right=(said(f"  a answers ({shown.id}) "),), style=bar.style)
 
 
 def _asking_bars(snapshot: Snapshot) -> list[Line]:
@@ -99,7 +109,7 @@ def _asking_bars(snapshot: Snapshot) -> list[Line]:
                 said(ask.agent, "strong"),
                 said(f" asks: {ask.question}"),
             ),
-            right=(said(f' → taco answer {ask.id} "…" '),),
+            right=(said(f"  a answers ({ask.id}) "),),
             style="bar-ask",
         )
         for ask in snapshot.asks

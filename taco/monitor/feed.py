@@ -1,4 +1,4 @@
-"""Keeps the model up to date: pub/sub wakes it, a look once a second makes sure."""
+"""Keeps the model up to date: what pub/sub tells is shown at once, the rest is read once a second at most."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from dataclasses import replace
 
 from taco.errors import BrokerError
 from taco.models import Event, iso
+from taco.monitor.lists import shows_dialog
 from taco.monitor.model import Model
 from taco.monitor.source import Source
 
-LOOK_S = 1.0  # at least one look in this time, whatever pub/sub says
-QUIET_LOOK_S = 2.0  # the same when the last look showed nothing new
-BURST_S = 0.25  # and no two looks closer than this
-SHARE = 0.02  # of one core that looks may take; busier means fewer looks, down to LOOK_S
+LOOK_S = 1.0  # between two looks at least, whatever pub/sub says
+QUIET_LOOK_S = 2.0  # the same when the last look showed nothing new, and nothing is heard
+BURST_S = 0.25  # what is heard in this time is shown together
+SHARE = 0.02  # of one core that showing it may take; busier means rarer, down to LOOK_S
 LONGEST_RETRY_S = 5.0
 LINGER = 3  # rounds of supervision that find nothing before a trouble is no longer shown
+LETTERS, INBOX = "letters", "inbox"  # pages that need more than a look
 CROWD = 20  # events between two looks from which it is cheaper not to listen
 
 
 def pause(cpu_s: float) -> float:
-    """How long to merge events before the next look, when the last round took `cpu_s` of the processor."""
+    """How long to merge events before they are shown, when the last time took `cpu_s` of the processor."""
     return min(LOOK_S, max(BURST_S, cpu_s / SHARE))
 
 
@@ -39,11 +41,12 @@ class Feed:
         """`log` gets errors that are the monitor's own."""
         self._source, self._model, self._changed, self._log = source, model, changed, log
         self._wake = asyncio.Event()
+        self._hears = asyncio.Event()
         self._drops = 0  # of the connection, since the last event
         self._looked = asyncio.Event()
         self._heard: list[Event] = []  # since the last look
         self._is_quiet = False
-        self.letters_wanted = False  # while somebody looks at the letters
+        self.page = ""  # the page in front, when it needs more than a look
         self.looks = 0
 
     async def run(self) -> None:
@@ -51,6 +54,7 @@ class Feed:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_forever())
             group.create_task(self._listen_forever())
+            group.create_task(self._show_forever())
             group.create_task(self._supervise_forever())
 
     def wake(self) -> None:
@@ -58,18 +62,17 @@ class Feed:
         self._wake.set()
 
     async def _look_forever(self) -> None:
-        failures, spent = 0, time.process_time()
+        failures = 0
         while True:
             self._wake.clear()
             failures = 0 if await self._look() else failures + 1
             if failures:
                 await asyncio.sleep(retry_delay(failures))
                 continue
-            before, spent = spent, time.process_time()
-            await asyncio.sleep(merged := pause(spent - before))
-            rest_s = QUIET_LOOK_S if self._is_quiet else LOOK_S
+            await asyncio.sleep(LOOK_S)
+            rest_s = QUIET_LOOK_S - LOOK_S if self._is_quiet else 0.0
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, rest_s - merged)):
+                async with asyncio.timeout(rest_s):
                     await self._wake.wait()
 
     async def _look(self) -> bool:
@@ -77,11 +80,11 @@ class Feed:
         self._looked.set()
         try:
             model.snapshot = await self._source.snapshot()
-            if self.letters_wanted:
-                model.letters = await self._source.letters()
             heard, self._heard = self._heard, []
             self._is_quiet = not heard and shown is not None and model.snapshot.events == shown.events
             model.events.add((*heard, *model.snapshot.events))
+            if not self._is_quiet or self.page == INBOX:
+                await self._read()
             model.trouble = replace(model.trouble, redis="", monitor="", seen_at=iso(model.now()))
             self._changed()
         except BrokerError as error:
@@ -94,6 +97,42 @@ class Feed:
             self.looks += 1
             return True
         return False
+
+    async def read_page(self) -> None:
+        """Read at once what the page in front needs, and show it."""
+        try:
+            await self._read(fresh=True)
+            self._changed()
+        except BrokerError as error:
+            self._report(redis=error.message)
+        except Exception as error:
+            self._log(f"page: {error!r}")
+            self._report(monitor=f"{type(error).__name__}: {error}")
+
+    async def _read(self, *, fresh: bool = False) -> None:
+        """What the page in front shows and no look brings; the inbox's messages only when there may be new ones."""
+        model = self._model
+        if self.page == LETTERS:
+            model.letters = await self._source.letters()
+        elif self.page == INBOX:
+            if fresh or not self._is_quiet:
+                model.notes = await self._source.notes()
+            agents = model.snapshot.agents if model.snapshot else ()
+            model.screens = await self._source.screens([agent for agent in agents if shows_dialog(agent)])
+
+    async def _show_forever(self) -> None:
+        """Show what is heard at once, without reading anything."""
+        cost_s = 0.0
+        while True:
+            await self._hears.wait()
+            await asyncio.sleep(pause(cost_s))
+            self._hears.clear()
+            if not 0 < len(self._heard) < CROWD:
+                continue  # a look has shown it, or will soon: in a crowd once for all of it
+            begun = time.process_time()
+            self._model.events.add(self._heard)
+            self._show()
+            cost_s = time.process_time() - begun
 
     async def _listen_forever(self) -> None:
         while True:
@@ -115,6 +154,7 @@ class Feed:
             async for event in live:
                 self._drops = 0
                 self._heard.append(event)
+                self._hears.set()
                 self._wake.set()
                 if len(self._heard) >= CROWD:
                     break
@@ -138,6 +178,9 @@ class Feed:
 
     def _report(self, **changes: str) -> None:
         self._model.trouble = replace(self._model.trouble, **changes)
+        self._show()
+
+    def _show(self) -> None:
         try:
             self._changed()
         except Exception as error:

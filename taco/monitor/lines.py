@@ -58,9 +58,9 @@ class Column:
     right: bool = False
 
 
-def line(*parts: Span | tuple[str, str] | str, right: Iterable[Span] = (), style: str = "") -> Line:
+def line(*parts: Span | tuple[str, str] | str, right: Iterable[Span] = (), style: str = "", key: str = "") -> Line:
     """A line of clean spans, given as texts or (text, style)."""
-    return Line(spans(*parts), tuple(right), style)
+    return Line(spans(*parts), tuple(right), style, key)
 
 
 def spans(*parts: Span | tuple[str, str] | str) -> tuple[Span, ...]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from taco.models import FIRST_AGENT_WINDOW, GONE_LEVELS, Agent, AgentQueue, AgentStatus, Level
 from taco.monitor.lines import Column, Row, Span, said
 from taco.monitor.source import Snapshot
-from taco.monitor.words import number, short_age
+from taco.monitor.words import contains, number, short_age
 
 NARROW = 60  # cells below which only the most important columns are there
-WIDEST = 160  # cells from which roles are shown
-WIDE = 112  # cells from which state, reason and last message have columns of their own
+WIDEST = 160  # cells from which reason, work and last message have columns of their own
+WIDE = 112  # cells from which state and source have, and the last message stands apart
 
 
 class Look(NamedTuple):
@@ -91,15 +91,21 @@ def columns(width: int) -> list[Column]:
     """The columns that fit a table of `width` cells."""
     number_, name = Column("#", 2, right=True), Column("name", 6, 14 if width < WIDE else 22)
     if width < NARROW:
-        return [number_, name, Column("state", 8, 12), Column("waits for · message", 8, share=1)]
+        return [number_, name, Column("state", 8, 12), Column("waits for · work", 8, share=1)]
     lasts, queue = Column("for", 4, right=True), Column("queue", 5, right=True)
     if width < WIDE:
         state = Column("state · source", 14, 22)
-        return [number_, name, state, lasts, queue, Column("waits for · message", 12, share=1)]
-    role = [Column("role", 12, 34)] if width >= WIDEST else []
+        return [number_, name, state, lasts, queue, Column("waits for · work", 12, share=1)]
     state, source = Column("state", 12, 22), Column("source", 6, 12)
-    notes = [Column("waiting for", 20, share=2), Column("last message", 20, share=3)]
-    return [number_, name, *role, state, lasts, source, queue, *notes]
+    if width < WIDEST:
+        notes = [Column("waiting for · current work", 20, share=1), Column("last message", 20, share=1)]
+    else:
+        notes = [
+            Column("waiting for", 20, share=2),
+            Column("current work", 20, share=3),
+            Column("last message", 20, share=3),
+        ]
+    return [number_, name, state, lasts, source, queue, *notes]
 
 
 class Rows:
@@ -119,8 +125,9 @@ class Rows:
                 snapshot.queues.get(agent.name, _EMPTY),
                 snapshot.last_messages.get(agent.name, ""),
                 asking.get(agent.name, ""),
+                snapshot.work.get(agent.name, ""),
             )
-            key = (agent, seen.queue.depth, seen.queue.hold, seen.last, seen.question, _since(agent, now), width)
+            key = (agent, seen.queue.depth, seen.queue.hold, *seen[2:], _since(agent, now), width)
             known = before.get(agent.name)
             self._made[agent.name] = known if known and known[0] == key else (key, _row(seen, now, width))
         return [row for _, row in self._made.values()]
@@ -131,9 +138,11 @@ class _Seen(NamedTuple):
     queue: AgentQueue
     last: str
     question: str
+    given: str  # the message that it was given last
 
 
 _EMPTY = AgentQueue()
+_ONLY_BUSY = "hold: busy"  # of one that is seen to be busy: what it works on tells more
 
 
 def _row(seen: _Seen, now: float, width: int) -> Row:
@@ -142,17 +151,38 @@ def _row(seen: _Seen, now: float, width: int) -> Row:
     window = (Span(str(agent.window), "quiet"),)
     name = (said(agent.name, "name-bad" if stands.style == "bad" else "name"),)
     state = (Span(f"{stands.mark} ", stands.style), said(stands.word, stands.style))
-    reason, last = note(agent, queue, seen.question), said(seen.last)
-    either = (reason,) if reason.text else (last,)
+    reason, doing, last = note(agent, queue, seen.question), work(agent, seen.given), said(seen.last)
+    tells = reason.text and not (_works(agent) and reason.text == _ONLY_BUSY)
+    why = reason if tells else doing
     if width < NARROW:
-        return Row((window, name, state, either), key=agent.name)
+        return Row((window, name, state, (why,)), key=agent.name)
     lasts, depth = (Span(_since(agent, now), "quiet"),), (_depth(queue),)
     source = said(agent.state.source if agent.status is not AgentStatus.PLANNED else "", "quiet")
     if width < WIDE:
         sourced = (*state, Span(" "), source) if source.text else state
-        return Row((window, name, sourced, lasts, depth, either), key=agent.name)
-    role = ((said(agent.role, "quiet"),),) if width >= WIDEST else ()
-    return Row((window, name, *role, state, lasts, (source,), depth, (reason,), (last,)), key=agent.name)
+        either = reason if tells else doing if _works(agent) or not last.text else last
+        return Row((window, name, sourced, lasts, depth, (either,)), key=agent.name)
+    notes = ((why,), (last,)) if width < WIDEST else ((reason,), (doing,), (last,))
+    return Row((window, name, state, lasts, (source,), depth, *notes), key=agent.name)
+
+
+def work(agent: Agent, given: str) -> Span:
+    """What an agent does: the message it works on, which `given` says, else its role."""
+    return said(given) if _works(agent) and given else said(agent.role, "quiet")
+
+
+def _works(agent: Agent) -> bool:
+    return look(agent).style == "busy"
+
+
+def matching(snapshot: Snapshot, text: str) -> Snapshot:
+    """The snapshot with only the agents in whose row `text` stands, whatever its case; all of them without."""
+    if not text:
+        return snapshot
+    rows = Rows().make(snapshot, 0.0, WIDEST)
+    told = {row.key: ("".join(span.text for span in cell) + " " for cell in row.cells) for row in rows}
+    found = {name for name, cells in told.items() if contains(text, cells)}
+    return replace(snapshot, agents=tuple(agent for agent in snapshot.agents if agent.name in found))
 
 
 def note(agent: Agent, queue: AgentQueue, question: str) -> Span:

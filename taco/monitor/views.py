@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
-from taco.models import Agent, AgentQueue, QueueCounts, Service
+from taco.models import Agent, AgentQueue, Service
 from taco.monitor.lines import Line, Span, cells, line, said, spans
-from taco.monitor.source import Letters, Snapshot
+from taco.monitor.rate import rate_spans
+from taco.monitor.source import Snapshot
 from taco.monitor.team import count, look
 from taco.monitor.words import age, age_of, clean, clock, number, wrap
 
+RATE_WIDTH, RATE_ROOM = 150, 52  # a header so wide has room for the rate, which takes at most so much
 _HEALTH = dict.fromkeys(("ok", "healthy"), ("●", "good")) | dict.fromkeys(("down", "unhealthy"), ("✗", "bad"))
 
 
@@ -29,7 +32,7 @@ def header_lines(snapshot: Snapshot | None, now: float, width: int) -> list[Line
         ),
         right=badges(snapshot),
     )
-    return [first, _team_line(snapshot, now, width), _queue_line(snapshot.counts, width)]
+    return [first, _team_line(snapshot, now, width), _queue_line(snapshot, now, width)]
 
 
 def badges(snapshot: Snapshot) -> tuple[Span, ...]:
@@ -59,7 +62,8 @@ def _team_line(snapshot: Snapshot, now: float, width: int) -> Line:
     return Line(_figures("AGENTS", figures, width - cells(right)), right)
 
 
-def _queue_line(counts: QueueCounts, width: int) -> Line:
+def _queue_line(snapshot: Snapshot, now: float, width: int) -> Line:
+    counts = snapshot.counts
     figures = (
         (counts.pending, "pending", "strong"),
         (counts.processing, "processing", "busy"),
@@ -68,9 +72,10 @@ def _queue_line(counts: QueueCounts, width: int) -> Line:
         (counts.dead, "dead", "bad"),
         (counts.unconfirmed, "unconfirmed", "warn"),
     )
-    made = _figures("QUEUE ", figures, width)
-    hint = (Span(" d ", "key"), Span("letters ", "quiet")) if counts.dead or counts.unconfirmed else ()
-    return Line(made, hint if cells(made) + cells(hint) < width else ())
+    room = width if width < RATE_WIDTH else width - RATE_ROOM
+    made = _figures("QUEUE ", figures, room)
+    rate = () if width < RATE_WIDTH else rate_spans(snapshot.minutes, now, width - cells(made))
+    return Line(made, rate)
 
 
 def _figures(label: str, figures: Sequence[tuple[int, str, str]], width: int) -> tuple[Span, ...]:
@@ -85,9 +90,18 @@ def _figures(label: str, figures: Sequence[tuple[int, str, str]], width: int) ->
     return tuple(made)
 
 
-def title_line(title: str, more: str = "", right: str = "") -> Line:
+def title_line(title: str, more: str = "", right: tuple[Span, ...] = ()) -> Line:
     """The band above a panel."""
-    return Line(spans((f" {title} ", "title"), (f" {more}" if more else "", "quiet")), spans((right, "quiet")), "band")
+    return Line(spans((f" {title} ", "title"), (f" {clean(more)}" if more else "", "quiet")), right, "band")
+
+
+def activity_title(wanted: str, rate_of: Snapshot | None, now: float, width: int) -> Line:
+    """The band above the activity: what is filtered for, and the rate of `rate_of`."""
+    filtered = f"filter: {wanted}  (Esc shows all)" if wanted else ""
+    made = title_line("RECENT ACTIVITY", filtered)
+    if rate_of is None:
+        return made
+    return title_line("RECENT ACTIVITY", filtered, rate_spans(rate_of.minutes, now, width - cells(made.spans) - 1))
 
 
 def services_line(services: tuple[Service, ...]) -> Line:
@@ -96,6 +110,8 @@ def services_line(services: tuple[Service, ...]) -> Line:
     for service in services:
         mark, style = _HEALTH.get(service.health, ("○", "quiet"))
         made += [Span(f"  {mark} ", style), said(service.name, "name"), said(f" {_bare(address(service))}", "quiet")]
+        if style != "good":
+            made.append(said(f" {service.health}", style))
     if not services:
         made.append(Span(" none yet", "quiet"))
     return Line(tuple(made), style="band")
@@ -141,6 +157,7 @@ def detail_lines(agent: Agent | None, snapshot: Snapshot, now: float, width: int
         ("needs", ", ".join(agent.depends_on), ""),
         ("waits for", ", ".join(agent.wait_for) or agent.waiting_for, ""),
         ("tells", ", ".join(agent.notifies), ""),
+        ("works on", snapshot.work.get(agent.name, "") if seen.style == "busy" else "", ""),
         ("queue", _queue_words(queue), ""),
         ("hold", agent.hold or queue.hold, "warn"),
         ("done", agent.done, "good"),
@@ -174,78 +191,60 @@ def _short(path: str) -> str:
     return "~" + path[len(home) :] if path == home or path.startswith(home + "/") else path
 
 
-def letter_lines(letters: Letters | None) -> list[Line]:
-    """Dead letters and unconfirmed messages, two lines each, under headings."""
-    if letters is None:
-        return [line(("  reading …", "quiet"))]
-    groups = (("DEAD", letters.dead, "✗", "bad"), ("UNCONFIRMED", letters.unconfirmed, "?", "warn"))
-    made: list[Line] = []
-    for title, group, mark, style in groups:
-        made += [title_line(title, number(len(group))), *([] if group else [line(("  none", "quiet"))])]
-        for letter in group:
-            made += _letter(letter, Span(mark, style))
-    return made
-
-
-def _letter(letter: Mapping[str, str], mark: Span) -> list[Line]:
-    sender, target, reason = (said(letter.get(key, "")) for key in ("sender", "target", "reason"))
-    when = Span(f" {clock(letter.get('at', '')):8} ", "quiet")
-    route = (sender._replace(style="name"), Span(" → ", "quiet"), target._replace(style="name"))
-    words = clean(f"taco queue retry {letter.get('id', '')}")
-    return [
-        Line((when, mark, Span(" "), *route, Span("  "), said(letter.get("message", "")))),
-        Line((Span(" " * 12), reason._replace(style=mark.style), Span("  ")), right=(Span(f"{words} ", "key"),)),
-    ]
-
-
-KEYS = (
-    ("↑↓", "select"),
-    ("Enter", "jump"),
-    ("i", "details"),
-    ("l", "events"),
-    ("d", "letters"),
-    ("?", "help"),
-)
-PLAN_KEYS = (("Tab", "plan"), *(key for key in KEYS if key[0] != "i"))
-QUIT = ("q", "quit")
-
-
 def notice_line(text: str) -> Line:
     """A word to the person, in the place of the keys."""
     return Line((Span(" "), said(text, "alarm")), style="band")
 
 
-def keys_line(keys: tuple[tuple[str, str], ...], right: str = "") -> Line:
-    """The footer: keys and what they do."""
+# In two rows the keys stand in pairs, one below the other.
+KEYS = (
+    (("↑↓", "move"), ("Enter", "go")),
+    (("s", "send"), ("b", "broadcast")),
+    (("p", "pause"), ("r", "restart")),
+    (("i", "inbox"), ("a", "answer")),
+    (("d", "dead"), ("l", "log")),
+    (("v", "plan"), ("o", "details")),
+    (("/", "filter"), ("?", "help")),
+    (("q", "quit"),),
+)
+LOW = 20  # rows of a screen below which the keys get one
+_GAP = 2
+
+
+@lru_cache(4)
+def keys_lines(width: int, height: int) -> tuple[Line, ...]:
+    """The footer of the main screen: every key in one row or two; on a low screen those that fit, and `?`."""
+    flat = [key for pair in KEYS for key in pair]
+    if _length(flat) <= width:
+        return (keys_line(flat),)
+    if height < LOW:
+        fitting = [key for at, key in enumerate(flat) if _length([*flat[: at + 1], HELP]) <= width]
+        return (keys_line([*fitting, HELP]),)
+    sizes = [max(map(_size, pair)) for pair in KEYS]
+    rows = []
+    for row in (0, 1):
+        made: list[Span] = []
+        for pair, size in zip(KEYS, sizes, strict=True):
+            for key, word in pair[row : row + 1]:
+                made += [Span(f" {key}", "key"), Span(f" {word}".ljust(size - len(key) + _GAP - 1), "quiet")]
+        rows.append(Line((*made[:-1], made[-1]._replace(text=made[-1].text.rstrip())), style="band"))
+    return tuple(rows)
+
+
+HELP = ("?", "help")
+
+
+def keys_line(keys: Sequence[tuple[str, str]]) -> Line:
+    """Keys and what they do, in one row."""
     made: list[Span] = []
     for key, word in keys:
-        made += [Span(f" {key}", "key"), Span(f" {word} ", "quiet")]
-    return Line(tuple(made), spans((right, "quiet")), style="band")
+        made += [Span(f" {key}", "key"), Span(f" {word}" + " " * (_GAP - 1), "quiet")]
+    return Line(tuple(made), style="band")
 
 
-_HELP = """
- KEYS
-  ↑ ↓  j k      select an agent            Enter   jump to its window
-  i             everything about it        l       all events
-  d             dead and unconfirmed       Tab     scroll the plan instead
-  q             quit (outside a session)   Esc     back
-
- MARKS
-  ● busy        ○ idle       ◌ planned or starting      ✓ done
-  ! waits for you            ‖ paused or held           ◔ usage limit
-  ✗ failed or gone           ■ stopped                  ? unconfirmed
-
- A MESSAGE  · queued   → typed   ✓ delivered   ? unconfirmed   ✗ dead
-  unconfirmed: nobody saw it arrive; it is never sent twice by itself.
-
- COMMANDS (in any other window)
-  taco send AGENT "text"             taco answer ID "text"
-  taco spec approve                  taco spec reject "why"
-  taco queue dead                    taco queue retry ID
-  taco stop                          taco resume
-"""
+def _size(key: tuple[str, str]) -> int:
+    return len(key[0]) + 1 + len(key[1])
 
 
-def help_lines() -> list[Line]:
-    """The help page; headings are the lines indented by one."""
-    return [line((row, "title" if row[1:2].strip() else "")) for row in _HELP.strip("\n").splitlines()]
+def _length(keys: Sequence[tuple[str, str]]) -> int:
+    return sum(_size(key) + _GAP for key in keys)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
@@ -65,6 +66,11 @@ def wrap(text: str, width: int, rows: int) -> list[str]:
         lines.append(rest[:at])
         rest = rest[at:].lstrip()
     return [*lines, cut(rest, width)] if rest else lines
+
+
+def contains(text: str, parts: Iterable[str]) -> bool:
+    """Whether `text` stands in what the parts say together, whatever its case."""
+    return text.casefold() in " ".join("".join(parts).split()).casefold()
 
 
 def number(count: int) -> str:

@@ -24,7 +24,7 @@ from taco.errors import BrokerError, ConflictError, Exit, TacoError, TemporaryEr
 from taco.executor import Doors, Executor
 from taco.models import AgentStatus, Event, EventType, Incarnation, Level, Pane
 from taco.observe import Observer
-from taco.orchestrator import cleaning, upkeep
+from taco.orchestrator import cleaning, status_line, upkeep
 from taco.orchestrator.asking import Asking
 from taco.orchestrator.desk import Desk
 from taco.orchestrator.following import Follower
@@ -297,6 +297,7 @@ class Run:
         self._monitor = upkeep.Monitor(desk)
         self._notices = Notices(desk)
         self._health = Health(desk)
+        self._status_line = status_line.StatusLine(desk.pipe, desk.name)
         self._follower = Follower(desk.broker, journal, self._hurry)
         self._exit: int = Exit.OK
 
@@ -383,6 +384,7 @@ class Run:
         await self._notices.step()
         for name in await desk.broker.waiting_agents():
             desk.executor.wake(name)
+        await self._status_line.show(status_line.count(desk.team, self._notices.questions, plan=self._planning.waits))
 
     def _rest_s(self) -> float:
         """Until the next round: short while somebody starts, as the next ones wait for that, long while all rest."""

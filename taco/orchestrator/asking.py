@@ -9,7 +9,8 @@ import os
 from dataclasses import replace
 
 from taco import log, rules
-from taco.dialog import OpenDialog, Option, open_dialog, yes
+from taco.choices import Option, yes
+from taco.dialog import OpenDialog, open_dialog
 from taco.errors import ConflictError, NotFoundError, TacoError
 from taco.hooks import HookEvent
 from taco.models import Agent, Ask, EventType, Level, iso

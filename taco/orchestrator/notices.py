@@ -42,6 +42,11 @@ class Notices:
         self._missing: set[str] = set()  # programs that were found missing
         self._sending: set[asyncio.Task[None]] = set()
 
+    @property
+    def questions(self) -> list[Ask]:
+        """The questions of agents that wait, as of the last round."""
+        return [ask for ask in self._waiting.values() if not ask.is_dialog and ask.kind != PLAN]
+
     def note(self, event: Event) -> None:
         """An event that may change what waits."""
         self._look = self._look or str(event.type).startswith(_NEWS)

@@ -27,6 +27,7 @@ class Planning:
         """Nothing is looked for by this."""
         self._desk = desk
         self._example = files.template("mother")
+        self.waits = False  # a plan waits for the person
         self._looked_at: set[str] = set()  # specs
         self._read: dict[str, str] = {}  # what each source said last, and no spec was found in it that is news
         self._answers: list[str] = []  # taken from the hooks, not looked at yet
@@ -40,6 +41,7 @@ class Planning:
             await self._check(fields, fields.get("text", ""), fields.get("source", "submitted"))
             fields = await self._desk.broker.spec_fields()
         status = fields.get("status", "")
+        self.waits = status == REVIEW
         if status == APPROVED and self._needs_review(fields, fields.get("mark", "")):
             await self._desk.broker.put_spec({"status": REVIEW}, seen={"status": APPROVED})
         elif status == APPROVED:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
+from taco.drawing import draw
 from taco.errors import SpecError
 from taco.models import Spec
 from taco.spec import team, text
-from taco.spec.drawing import draw
 from taco.spec.shape import schema
 from taco.spec.text import END, EXAMPLE_MARK, START, find_spec
 

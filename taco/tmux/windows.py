@@ -54,6 +54,22 @@ def runners(session: str) -> tuple[str, str]:
     return f"{session}/executor", f"{session}/monitor"
 
 
+async def prefix(pipe: CommandPipe, session: str) -> str:
+    """The prefix key of a session as tmux writes it, `C-b`; "" when the person has none."""
+    session = await called_now(pipe, session)
+    found = await pipe.run(command("show-options", "-qAv", "-t", f"={session}:", "prefix"))
+    return found[0] if found and found[0] != "None" else ""
+
+
+async def capture(pipe: CommandPipe, pane: str, *, history: int = 0, colours: bool = False) -> list[str]:
+    """The rows that a pane shows, below the last `history` rows that have left its screen; raises TmuxError.
+
+    With `colours` each row holds the escape sequences that paint it.
+    """
+    more = [*(("-e",) if colours else ()), *(("-S", f"-{history}") if history else ())]
+    return await pipe.run(command("capture-pane", "-p", *more, "-t", pane))
+
+
 async def run_in(pipe: CommandPipe, pane: str, argv: Sequence[str], *, cwd: str, owner: str) -> int:
     """Replace whatever runs in `pane` by `argv` (two words at least) and return its pid.
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from taco.broker import Broker
-from tests.cli.conftest import Shop, taco
+from tests.cli.conftest import AGENTS, Shop, taco
+from tests.support.tmux import Tmux
+from tests.support.waiting import wait_for
 
 
 def requests(shop: Shop) -> list[dict[str, Any]]:
@@ -96,3 +99,49 @@ def test_a_provider_that_a_demo_replaces_is_told(shop: Shop) -> None:
     done = taco("agent", "add", "helper", "--role", "helps", "--provider", "claude")
     assert done.code == 0
     assert "warning: provider is not applied in a demo session: demo runs helper (claude)" in done.err
+
+
+@pytest.fixture
+def screen(shop: Shop, tmux: Tmux) -> str:
+    """The pane of `api`: 60 numbered lines, the last one red."""
+    pane = tmux.pane("sh", "-c", "seq 1 59; printf '\\033[31mred 数据\\033[0m\\n'; exec cat")
+    tmux.run("set-option", "-p", "-t", pane, "@taco_agent", "shop/api")
+    wait_for(lambda: "red" in tmux.screen(pane))
+    shop.record.changed(tmux_socket=tmux.socket).save()
+
+    async def move(broker: Broker) -> None:
+        await broker.put_agent(replace(AGENTS[1], pane=pane))
+
+    shop.do(move)
+    return pane
+
+
+def test_capture_prints_an_agents_screen(shop: Shop, screen: str) -> None:
+    lines = taco("agent", "capture", "api").out.splitlines()
+    assert lines[-2:] == ["59", "red 数据"]
+    assert len(lines) <= 40
+    assert taco("agent", "capture", "3", "--lines", "50").out.splitlines()[:2] == ["11", "12"]
+    assert taco("agent", "capture", "api", "--lines", "1").out == "red 数据\n"
+    assert "\x1b[31mred" in taco("agent", "capture", "api", "--lines", "1", "--ansi").out
+    found = taco("agent", "capture", "api", "--lines", "2", "--json").json
+    assert found == {"agent": "api", "window": 3, "pane": screen, "lines": ["59", "red 数据"]}
+
+
+def test_there_is_nothing_to_capture(shop: Shop, screen: str, tmux: Tmux) -> None:
+    done = taco("agent", "capture", "web")
+    assert (done.code, done.err) == (
+        5,
+        "error: agent web has no window — it is planned and waits for api; see: taco status\n",
+    )
+    assert taco("agent", "capture", "nobody").code == 5
+    tmux.run("set-option", "-p", "-t", screen, "@taco_agent", "other/api")
+    done = taco("agent", "capture", "api")
+    assert (done.code, "taco agent restart api" in done.err) == (5, True)
+    tmux.run("kill-pane", "-t", screen)
+    assert taco("agent", "capture", "api", "--json").json["error"]["code"] == "not_found"
+
+
+def test_an_agent_does_not_look_at_the_screens_of_others(shop: Shop) -> None:
+    done = taco("agent", "capture", "api", env=shop.pane("web"))
+    assert "person's to run" in done.err
+    assert done.code != 0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
+from taco.errors import TacoError
+from taco.inbox import Note
 from taco.models import (
     Agent,
     AgentQueue,
@@ -173,6 +175,14 @@ RUNNING = Snapshot(
         "backend_dev": "← frontend_dev: Which port do you listen on?",
         "database_dev": "← person: please add an index on due_date",
     },
+    work={
+        "frontend_dev": "architect: API spec shared: docs/api.md",
+        "database_dev": "person: please add an index on due_date",
+        "backend_dev": "database_dev: Schema ready: 6 tables, 数据库 ✅",
+    },
+    minutes={
+        int(NOW // 60) - back: count for back, count in enumerate((3, 12, 8, 4, 0, 2, 9, 21, 14, 5, 1, 0, 0, 2, 6))
+    },
     executor_age_s=0.4,
 )
 
@@ -200,7 +210,7 @@ REVIEW = replace(
     asks=(),
     events=(happened(20, EventType.SPEC_REVIEW, "mother", "a team of 4 agents waits for approval"),),
     last_messages={},
-    spec={"status": "review", "json": json.dumps(PLAN)},
+    spec={"status": "review", "json": json.dumps(PLAN), "mark": "m1"},
 )
 
 DEMO = replace(RUNNING, provider="demo", demo=True, yolo=True)
@@ -229,8 +239,23 @@ LETTERS = Letters(
 )
 
 
+NOTES = (
+    Note("p0", "mother", stamp(3000), "The plan is approved, the team starts"),
+    Note("p1", "architect", stamp(50), "The API is ready for you to look at: docs/api.md has all 14 endpoints"),
+)
+
+DIALOG = (
+    "● Bash(npm install)",
+    "",
+    "Do you want to proceed?",
+    "❯ 1. Yes",
+    "  2. No, and tell Claude what to do differently",
+    "",
+)
+
+
 class FakeSource:
-    """Hands out a snapshot; a test sets `current`, `error`, `wrong`, and feeds `happen`."""
+    """Hands out a snapshot and writes down what is asked of it; a test sets `current`, `error`, `wrong`, `refusal`."""
 
     def __init__(self, snapshot: Snapshot = RUNNING) -> None:
         self.current = snapshot
@@ -238,7 +263,10 @@ class FakeSource:
         self.wrong = ""
         self.supervise_error: Exception | None = None
         self.jump_error: Exception | None = None
+        self.refusal: TacoError | None = None  # of whatever is to be done
+        self.prefix_key = "C-a"
         self.jumps: list[int] = []
+        self.done: list[tuple[object, ...]] = []
         self.asked = 0
         self.listening = 0
         self.queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
@@ -251,6 +279,12 @@ class FakeSource:
 
     async def letters(self) -> Letters:
         return LETTERS
+
+    async def notes(self) -> Sequence[Note]:
+        return NOTES
+
+    async def screens(self, agents: Sequence[Agent]) -> Mapping[str, Sequence[str]]:
+        return {agent.name: DIALOG for agent in agents}
 
     async def live(self) -> AsyncIterator[Event]:
         self.listening += 1
@@ -269,3 +303,35 @@ class FakeSource:
         if self.supervise_error:
             raise self.supervise_error
         return self.wrong
+
+    async def prefix(self) -> str:
+        return self.prefix_key
+
+    async def send(self, agents: Sequence[str], text: str) -> Sequence[str]:
+        self._do("send", *agents, text)
+        return ["m1"] if len(agents) == 1 else [f"m1-{agent}" for agent in agents]
+
+    async def ask_for(self, verb: str, agent: str) -> None:
+        self._do(verb, agent)
+
+    async def answer(self, ask_id: str, text: str) -> str:
+        self._do("answer", ask_id, text)
+        return f"answer-{ask_id}"
+
+    async def press(self, ask: Ask, key: str) -> bool:
+        self._do("press", ask.id, key)
+        return key != "3"  # which stands still
+
+    async def retry(self, command_id: str) -> None:
+        self._do("retry", command_id)
+
+    async def drop(self, command_id: str) -> None:
+        self._do("drop", command_id)
+
+    async def decide(self, mark: str, *, approved: bool, reason: str = "") -> None:
+        self._do("approve" if approved else "reject", mark, reason)
+
+    def _do(self, *words: object) -> None:
+        if self.refusal:
+            raise self.refusal
+        self.done.append(words)

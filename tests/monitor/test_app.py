@@ -13,11 +13,12 @@ from textual.pilot import Pilot
 
 from taco.errors import BrokerError, TmuxError
 from taco.models import AgentState, Event, EventType, Level
+from taco.monitor import team
 from taco.monitor.app import MonitorApp
 from taco.monitor.source import Snapshot
 from taco.monitor.widgets.lines import Lines
 from taco.monitor.widgets.table import AgentTable
-from tests.monitor.data import AGENTS, NOW, RUNNING, FakeSource, stamp
+from tests.monitor.data import AGENTS, NOW, REVIEW, RUNNING, FakeSource, stamp
 from tests.monitor.screens import rows_of
 from tests.support.waiting import wait_for_async
 
@@ -49,6 +50,16 @@ async def next_look(app: MonitorApp, source: FakeSource, pilot: Pilot[None], loo
     app.feed.wake()
     await wait_for_async(lambda: source.asked >= until, what="a look")
     await pilot.pause()
+
+
+async def shows(app: MonitorApp, *texts: str) -> None:
+    """Waits until all of these are on the screen."""
+    await wait_for_async(lambda: all(text in text_of(app) for text in texts), what=lambda: f"{texts}\n{text_of(app)}")
+
+
+async def gone(app: MonitorApp, text: str) -> None:
+    """Waits until this is not on the screen."""
+    await wait_for_async(lambda: text not in text_of(app), what=lambda: f"no {text}\n{text_of(app)}")
 
 
 def redrawn(app: MonitorApp) -> dict[str, int]:
@@ -211,25 +222,39 @@ async def test_supervision_is_shown_and_goes_away() -> None:
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])
-async def test_in_its_session_the_monitor_stays(key: str) -> None:
-    async with running(FakeSource()) as (app, pilot):
-        await pilot.press(key)
-        await wait_for_async(lambda: "stays with its session" in text_of(app))
+@pytest.mark.parametrize("in_session", [True, False])
+async def test_leaving_is_asked_first(key: str, in_session: bool) -> None:
+    async with running(FakeSource(), in_session=in_session) as (app, pilot):
+        for no in ("n", "escape", "enter"):
+            await pilot.press(key)
+            await shows(app, "LEAVE the monitor?")
+            assert ("C-a d" in text_of(app)) is in_session
+            await pilot.press(no)
+            await gone(app, "LEAVE the monitor?")
         assert app.is_running
-    async with running(FakeSource(), in_session=False) as (app, pilot):
         await pilot.press(key)
+        await shows(app, "LEAVE the monitor?")
+        await pilot.press("y")
         await wait_for_async(lambda: not app.is_running)
 
 
 async def test_pages_open_scroll_and_close() -> None:
     source = FakeSource()
+    pages = (
+        ("o", "AGENT"),
+        ("l", "LOG"),
+        ("d", "DEAD LETTERS"),
+        ("i", "INBOX"),
+        ("v", "PLAN"),
+        ("question_mark", "HELP"),
+    )
     async with running(source) as (app, pilot):
-        for key, title in (("i", "AGENT"), ("l", "EVENTS"), ("d", "LETTERS"), ("question_mark", "HELP")):
+        for key, title in pages:
             await pilot.press(key)
             await wait_for_async(lambda title=title: text_of(app).startswith(f" {title}"))
             await pilot.press("pagedown", "up", "escape")
             await wait_for_async(lambda: text_of(app).startswith(" TACO"))
-        assert not app.feed.letters_wanted
+        assert app.feed.page == ""
 
 
 async def test_the_events_page_follows_the_end() -> None:
@@ -242,7 +267,7 @@ async def test_the_events_page_follows_the_end() -> None:
         await wait_for_async(lambda: "later 18" in text_of(app))
         await pilot.press("home")
         source.queue.put_nowait(Event(EventType.AGENT_STATE, "todo-app", ts=stamp(-99), agent="a", content="last"))
-        await wait_for_async(lambda: "EVENTS  38 seen" in text_of(app))
+        await wait_for_async(lambda: "LOG  38 events" in text_of(app))
         assert "spec.approved" in text_of(app), "who scrolled up is not moved"
 
 
@@ -252,7 +277,7 @@ async def test_resizing_changes_the_layout() -> None:
         await wait_for_async(lambda: "LAST MESSAGE" in text_of(app) and "AGENT  mother" in text_of(app))
         await pilot.resize_terminal(30, 5)
         await pilot.resize_terminal(80, 24)
-        await wait_for_async(lambda: "WAITS FOR · MESSAGE" in text_of(app))
+        await wait_for_async(lambda: "WAITS FOR · WORK" in text_of(app))
 
 
 async def test_the_plan_scrolls_by_keys() -> None:
@@ -261,7 +286,7 @@ async def test_the_plan_scrolls_by_keys() -> None:
         RUNNING, spec={"status": "review", "json": f'{{"agents": [{agents}]}}'}, agents=AGENTS[:1], asks=()
     )
     async with running(FakeSource(plan)) as (app, pilot):
-        assert "Tab plan" in text_of(app)
+        assert "Tab scrolls" in text_of(app)
         assert "agent_29" not in text_of(app)
         await pilot.press("tab", "end")
         await wait_for_async(lambda: "agent_29" in text_of(app))
@@ -283,6 +308,25 @@ async def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
         assert any(segment.style and segment.style.reverse and "YOLO" in segment.text for segment in segments)
 
 
+async def test_a_prompt_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with running(FakeSource()) as (app, pilot):
+        await pilot.press("s", *"hello")
+        await shows(app, "SEND to mother", "› hello", "RECENT ACTIVITY")
+        segments = [segment for strip in app.screen._compositor.render_strips() for segment in strip]
+        used = [segment.style for segment in segments if segment.style]
+        assert {color.name for style in used for color in (style.color, style.bgcolor) if color} <= {"default"}
+        assert any(style.reverse for style in used), "the cursor can be seen"
+
+
+@pytest.mark.parametrize("snapshot", [RUNNING, replace(RUNNING, spec=REVIEW.spec)])
+async def test_every_state_has_a_mark_and_a_word(snapshot: Snapshot) -> None:
+    async with running(FakeSource(snapshot), size=(200, 50)) as (app, _):
+        for each in snapshot.agents:
+            stands = team.look(each)
+            assert f"{stands.mark} {stands.word}" in text_of(app)
+
+
 async def test_the_picture(tmp_path: Path) -> None:
     await MonitorApp(FakeSource(), now=lambda: NOW).export_svg(tmp_path / "monitor.svg", size=(100, 30))
     text = "\n".join(rows_of((tmp_path / "monitor.svg").read_text("utf-8")))
@@ -290,8 +334,13 @@ async def test_the_picture(tmp_path: Path) -> None:
     assert "2 active" in text
 
 
-async def test_every_row_fills_its_width() -> None:
-    async with running(FakeSource(), size=(80, 24)) as (app, _):
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (127, 31), (200, 50), (300, 80)])
+@pytest.mark.parametrize("key", ["", "i", "d", "v", "l", "o", "s"])
+async def test_every_row_fills_its_width(size: tuple[int, int], key: str) -> None:
+    async with running(FakeSource(), size=size) as (app, pilot):
+        await pilot.press(*filter(None, [key]))
+        await pilot.pause()
+        assert len(text_of(app).splitlines()) == size[1]
         for widget in app.screen.query(Lines):
             for y in range(len(widget.lines)):
                 strip = widget._strip(y, widget.room)

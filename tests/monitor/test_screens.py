@@ -23,32 +23,47 @@ def test_everything_at_80x24(look: Look) -> None:
     assert "QUEUE  3 pending 1 processing 1,247 completed 2 failed 1 dead 1 unconfirmed" in text
     assert "! backend_dev waits for you: permission (window 4)" in text
     assert "? frontend_dev asks: Dark mode first, or light?" in text
-    assert '→ taco answer a7k2 "…"' in text
+    assert "a answers (a7k2)" in text
     assert "4  backend_dev   ! permission hook         1m      3  hold: waiting: permiss…" in text
     assert "8  devops        ✗ exited (1) process      2m" in text
     assert "9  validator     ◌ planned" in text
-    assert "12:34:57 → person → database_dev  please add an index on due_date" in text
-    assert "12:34:10 » architect → person  The API is ready for you to look at" in text
+    assert "→ 12:34:57 [person → database_dev] please add an index on due_date" in text
+    assert "» 12:34:10 [architect → person] The API is ready for you to look at" in text
     assert "Tests passing (42/42) [bold red]x[/]" in text, "what agents say is never markup"
     assert "● frontend localhost:3000  ✗ backend localhost:3001" in text
-    assert "q quit" not in text, "in its session the monitor stays"
+    for key in (
+        "↑↓ move",
+        "Enter go",
+        "s send",
+        "b broadcast",
+        "p pause",
+        "r restart",
+        "i inbox",
+        "a answer",
+        "d dead",
+    ):
+        assert key in text
+    for key in ("l log", "v plan", "o details", "/ filter", "? help", "q quit"):
+        assert key in text
+    assert "▃▂▁▁▂▃▆█▄▂▁▃▄▅▂" in text, "messages a minute"
+    assert "12/min" in text
 
 
 def test_everything_at_200x50(look: Look) -> None:
     text = look(RUNNING, LARGE, ("down", "down"))
     for title in (
         "NAME",
-        "ROLE",
         "STATE",
         "FOR",
         "SOURCE",
         "QUEUE",
         "WAITING FOR",
+        "CURRENT WORK",
         "LAST MESSAGE",
         "AGENT  backend_dev",
     ):
         assert title in text
-    assert "builds the web interface with a c…" in text
+    assert "architect: API spec shared: docs/api.md" in text
     assert "waits for backend_dev, frontend_dev" in text
     assert "← frontend_dev: Which port do you listen on?" in text
     assert "1 high, 2 normal, 0 low, the oldest for 1m" in text
@@ -77,7 +92,7 @@ def test_one_loose_agent_is_named(look: Look) -> None:
 def test_plan_in_review(look: Look) -> None:
     text = look(REVIEW, SMALL)
     assert "! PLAN waits for you" in text
-    assert 'taco spec approve  or  taco spec reject "why"' in text
+    assert "v approves or rejects it  Tab scrolls" in text
     assert "├── backend_dev  builds the REST API" in text
     assert "│   └── validator  tests everything end to end" in text
     assert "── starts when the one above is done" in text
@@ -133,12 +148,12 @@ def test_thirty_agents_scroll(look: Look) -> None:
 def test_more_bars_than_room(look: Look) -> None:
     waiting = state(Level.WAITING, 60, "hook", "permission")
     text = look(replace(RUNNING, agents=tuple(replace(agent, state=waiting) for agent in _team(9))), SMALL)
-    assert "… and 8 more: taco inbox" in text
+    assert "… and 8 more: i lists them" in text
     assert "RECENT ACTIVITY" in text
 
 
 def test_details_page(look: Look) -> None:
-    text = look(RUNNING, SMALL, ("down", "down", "down", "i"))
+    text = look(RUNNING, SMALL, ("down", "down", "down", "o"))
     assert "AGENT  frontend_dev" in text
     assert "claude opus" in text
     assert "5   pane %25   pid 4005" in text
@@ -146,8 +161,8 @@ def test_details_page(look: Look) -> None:
 
 def test_events_page(look: Look) -> None:
     text = look(RUNNING, SMALL, ("l",))
-    assert "EVENTS  18 seen" in text
-    assert "12:33:32 ? command.unconfirmed  mother  nobody saw it arrive  c4" in text
+    assert "LOG  18 events" in text
+    assert "? 12:33:32  command.unconfirmed  mother  nobody saw it arrive  c4" in text
 
 
 def test_letters_page(look: Look) -> None:
@@ -155,13 +170,72 @@ def test_letters_page(look: Look) -> None:
         await wait_for_async(lambda: pilot.app.model.letters, what="letters")
 
     text = look(RUNNING, SMALL, ("d",), prepare=read)
-    assert "✗ devops → validator  image built" in text
+    assert "[devops → validator] image built" in text
     assert "the pane is gone (3 attempts)" in text
-    assert "taco queue retry c0dead" in text
+    assert "c0dead" in text
+    assert "r retry: send it again" in text
+
+
+def test_inbox_page(look: Look) -> None:
+    text = look(RUNNING, SMALL, ("i",), prepare=_read_inbox)
+    assert "▸  ? frontend_dev  40s" in text
+    assert "Dark mode first, or light?" in text
+    assert "! backend_dev  permission  1m" in text
+    assert "│ Do you want to proceed?" in text
+    assert "12:34:10 architect" in text
+
+
+def test_inbox_page_at_200x50(look: Look) -> None:
+    assert "The plan is approved, the team starts" in look(RUNNING, LARGE, ("i", "down"), prepare=_read_inbox)
+
+
+async def _read_inbox(pilot: Pilot[None], source: FakeSource) -> None:
+    await wait_for_async(lambda: pilot.app.model.notes is not None, what="messages")
+
+
+def test_plan_page(look: Look) -> None:
+    text = look(RUNNING, SMALL, ("v",))
+    assert "architect" in text
+    assert "◌ planned" in text
+    assert "── starts when the one above is done" in text
+
+
+def test_plan_page_at_200x50(look: Look) -> None:
+    assert "waits for backend_dev, frontend_dev" in look(RUNNING, LARGE, ("v",))
+
+
+def test_plan_page_in_review(look: Look) -> None:
+    assert "y approve" in look(REVIEW, SMALL, ("v",))
+
+
+def test_a_message_is_typed_at_80x24(look: Look) -> None:
+    text = look(RUNNING, SMALL, ("down", "down", "s", *"use port 3001"))
+    assert "SEND to backend_dev" in text
+    assert "› use port 3001" in text
+
+
+def test_a_message_is_typed_at_200x50(look: Look) -> None:
+    assert "› commit before noon" in look(RUNNING, LARGE, ("b", *"commit before noon"))
+
+
+def test_a_restart_is_asked(look: Look) -> None:
+    assert "RESTART backend_dev? Its process is ended and started again in its window." in look(
+        RUNNING, SMALL, ("down", "down", "r")
+    )
+
+
+def test_a_filter(look: Look) -> None:
+    text = look(RUNNING, WIDE, ("slash", *"due_", "enter"))
+    assert "RECENT ACTIVITY  filter: due_  (Esc shows all)" in text
+    assert "architect" not in text.partition("RECENT ACTIVITY")[0]
 
 
 def test_help_page(look: Look) -> None:
-    assert "jump to its window" in look(RUNNING, SMALL, ("question_mark",))
+    assert "WITHOUT THIS SCREEN" in look(RUNNING, SMALL, ("question_mark",)), "all of it fits"
+
+
+def test_help_page_at_200x50(look: Look) -> None:
+    assert "go to its window" in look(RUNNING, LARGE, ("question_mark",))
 
 
 def test_a_sliver_of_a_terminal(look: Look) -> None:

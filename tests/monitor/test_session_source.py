@@ -12,7 +12,7 @@ import pytest
 
 from taco import redis_server
 from taco.broker import Broker
-from taco.errors import BrokerError
+from taco.errors import BrokerError, ConflictError, NotFoundError, TacoError, TmuxError
 from taco.models import (
     Agent,
     AgentState,
@@ -28,8 +28,10 @@ from taco.models import (
     Outcome,
     QueueCounts,
     Service,
+    from_iso,
 )
 from taco.monitor.app import MonitorApp
+from taco.monitor.rate import minute
 from taco.monitor.session_source import SHOWN, SessionSource
 from taco.paths import SessionRecord
 from taco.testing import MemoryBroker
@@ -121,6 +123,123 @@ async def test_everything_that_redis_knows(broker: Broker) -> None:
     assert seen.counts.pending == 2
     assert seen.last_messages["fe"] == "← person: hurry"
     assert seen.last_messages["be"].startswith("→ fe: API ready")
+
+
+async def test_what_is_worked_on_and_how_many_were_sent(broker: Broker) -> None:
+    source = over(broker)
+    await broker.enqueue(Command("c1", "be", "fe", "API ready", timestamp=AT))
+    waiting = (await broker.heads("fe")).head
+    assert waiting is not None
+    assert (await source.snapshot()).work == {}
+    assert await broker.begin(waiting, Incarnation(1, 2, "%1", 3))
+    await broker.typed(waiting, AT)
+    assert await broker.entered(waiting, AT, 1, -1)
+    await broker.emit(Event(EventType.PERSON_MESSAGE, "todo", ts="2026-03-14T12:35:59.000Z", agent="be", content="hi"))
+    await broker.emit(Event(EventType.PERSON_MESSAGE, "todo", ts="never", agent="be", content="hi"))
+    seen = await source.snapshot()
+    assert seen.work == {"fe": "be: API ready"}
+    assert seen.minutes == {minute(from_iso(AT)): 1, minute(from_iso(AT)) + 1: 1}
+
+
+async def test_minutes_of_long_ago_are_forgotten(broker: Broker) -> None:
+    source = over(broker)
+    await broker.enqueue(Command("c1", "be", "fe", "old", timestamp="2026-03-14T10:00:00.000Z"))
+    await source.snapshot()
+    await broker.enqueue(Command("c2", "be", "fe", "new", timestamp=AT))
+    assert (await source.snapshot()).minutes == {minute(from_iso(AT)): 1}
+
+
+async def test_what_the_person_sends_is_a_message_of_the_persons(broker: Broker) -> None:
+    source = over(broker)
+    (own,) = await source.send(["fe"], "use port 3")
+    both = await source.send(["be", "fe"], "commit")
+    assert [each.rpartition("-")[2] for each in both] == ["be", "fe"]
+    ledger = await broker.ledger(own)
+    assert ledger is not None
+    assert (ledger.sender, ledger.target, ledger.preview) == ("person", "fe", "use port 3")
+    assert (await source.snapshot()).counts.pending == 3
+    with pytest.raises(NotFoundError):
+        await source.send(["nobody"], "x")
+    with pytest.raises(TacoError, match=r"not sent to nobody: .*; 2 others have it"):
+        await source.send(["be", "nobody", "fe"], "x")
+    assert (await source.snapshot()).counts.pending == 5
+
+
+async def test_wishes_are_left_as_the_command_leaves_them(broker: Broker) -> None:
+    source = over(broker)
+    await source.ask_for("pause", "fe")
+    ((request,),) = [list((await broker.requests()).values())]
+    assert (request["verb"], request["agent"]) == ("pause", "fe")
+    (event,) = (await source.snapshot()).events
+    assert (event.type, event.agent, event.content) == (EventType.AGENT_REQUESTED, "fe", "pause")
+
+
+async def test_an_answer_reaches_the_agent_as_a_message(broker: Broker) -> None:
+    source = over(broker)
+    await broker.open_ask("fe", "which colour?", "q1", AT)
+    message = await source.answer("q1", "blue")
+    ledger = await broker.ledger(message)
+    assert ledger is not None
+    assert "blue" in ledger.preview
+    assert (await source.snapshot()).asks == ()
+    with pytest.raises(NotFoundError, match="q1 is not open"):
+        await source.answer("q1", "green")
+
+
+async def test_letters_are_sent_again_or_dropped(broker: Broker) -> None:
+    source = over(broker)
+    for name in ("c1", "c2"):
+        await broker.enqueue(Command(name, "be", "fe", name, timestamp=AT))
+        waiting = (await broker.heads("fe")).head
+        assert waiting is not None
+        await broker.begin(waiting, Incarnation(1, 2, "%1", 3))
+        await broker.finish(waiting, Outcome(CommandState.DEAD, None, "gone"), AT)
+    await source.drop("c1")
+    await source.retry("c2")
+    assert (await source.letters()).dead == ()
+    assert (await source.snapshot()).counts.pending == 1
+    with pytest.raises(NotFoundError):
+        await source.drop("c9")
+
+
+async def test_only_the_plan_that_was_shown_is_decided(broker: Broker) -> None:
+    source = over(broker)
+    await broker.put_spec({"status": "review", "mark": "m1", "json": "{}"})
+    with pytest.raises(ConflictError):
+        await source.decide("m0", approved=True)
+    await source.decide("m1", approved=False, reason="too big")
+    assert (await broker.spec_fields())["reason"] == "too big"
+    with pytest.raises(ConflictError):
+        await source.decide("m1", approved=True)
+    await broker.put_spec({"status": "review"})
+    await source.decide("m1", approved=True)
+    fields = await broker.spec_fields()
+    assert (fields["status"], fields["reviewed"]) == ("approved", "m1")
+
+
+async def test_the_persons_messages_and_the_screens_of_those_that_wait(broker: Broker) -> None:
+    async def screen(agent: Agent) -> list[str]:
+        if agent.name == "be":
+            raise TmuxError("gone")
+        return [f"screen of {agent.name}"]
+
+    async def prefix() -> str:
+        raise TmuxError("gone")
+
+    async def connect() -> Broker:
+        return broker
+
+    async def jump(_window: int) -> None:
+        return None
+
+    source = SessionSource(RECORD, connect, jump=jump, supervise=wrong, screen=screen, prefix=prefix)
+    await broker.emit(
+        Event(EventType.PERSON_MESSAGE, "todo", ts=AT, agent="be", content="hi", data={"message": "hi you"})
+    )
+    assert [(note.sender, note.text) for note in await source.notes()] == [("be", "hi you")]
+    assert await source.screens(AGENTS[1:]) == {"fe": ["screen of fe"]}
+    assert await source.prefix() == ""
+    assert await over(broker).screens(AGENTS[:1]) == {"mother": ()}
 
 
 async def test_events_are_read_once_and_go_on(broker: Broker) -> None:
@@ -215,7 +334,7 @@ async def test_the_monitor_survives_a_redis_that_is_killed(redis_binary: Path, t
         await asyncio.to_thread(redis_server.ensure, taco_home)
         await wait_for_async(lambda: "Redis is gone" not in _text(app), what=lambda: _text(app))
         await writer.enqueue(Command("c9", "be", "fe", "are you back?", timestamp=AT))
-        await wait_for_async(lambda: "be → fe  are you back?" in _text(app), what=lambda: _text(app))
+        await wait_for_async(lambda: "[be → fe] are you back?" in _text(app), what=lambda: _text(app))
     await writer.close()
     await source.close()
     await asyncio.to_thread(redis_server.stop, taco_home)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from taco.models import Agent, AgentQueue, AgentState, AgentStatus, Ask, Event, EventType, Level, Service
 from taco.monitor import views
 from taco.monitor.activity import KEPT, EventLog, activity_lines
 from taco.monitor.alerts import Trouble, alert_lines, last_line
 from taco.monitor.feed import BURST_S, LONGEST_RETRY_S, LOOK_S, pause, retry_delay
-from taco.monitor.lines import Line
+from taco.monitor.lines import Line, cells
+from taco.monitor.plan import members, team_lines
+from taco.monitor.rate import bars, minute, rate_spans
 from taco.monitor.source import Snapshot
-from taco.monitor.team import Rows, count, look, note
+from taco.monitor.team import Rows, count, look, matching, note, work
+from taco.monitor.views import KEYS, keys_lines
 from tests.monitor.data import AGENTS, EVENTS, NOW, RUNNING, command, happened, stamp
+from tests.support.paths import ROOT
 
 
 def words(line: Line) -> str:
@@ -84,14 +93,17 @@ def test_rows_that_look_the_same_are_the_same() -> None:
 def test_a_message_is_one_line_with_its_newest_state() -> None:
     lines = [words(line) for line in activity_lines(EVENTS, 50)]
     assert sum("API spec shared" in line for line in lines) == 2
-    assert lines[0].startswith(" 12:34:57 → person → database_dev  please add an index")
-    assert any("‖ frontend_dev → backend_dev  Which port do you listen on?  waiting: permission" in it for it in lines)
+    assert lines[0].startswith(" → 12:34:57 [person → database_dev] please add an index")
+    assert any(
+        "‖ 12:34:05 [frontend_dev → backend_dev] Which port do you listen on?  waiting: permission" in it
+        for it in lines
+    )
     assert not any("agent.state" in line or "limited(15:00)" in line for line in lines)
 
 
 def test_a_message_whose_beginning_is_forgotten_still_has_a_line() -> None:
     dead = replace(command(1, EventType.COMMAND_DEAD, "c9", "a", "b", "the pane is gone"), data={"sender": "a"})
-    assert words(activity_lines([dead], 5)[0]).strip().endswith("✗ a → b  the pane is gone")
+    assert words(activity_lines([dead], 5)[0]).strip().endswith("[a → b] the pane is gone")
 
 
 def test_debugging_is_no_activity_unless_it_moves_a_message() -> None:
@@ -155,7 +167,7 @@ def test_the_answer_stands_beside_the_question_however_long() -> None:
     bar = alert_lines(replace(RUNNING, agents=(), asks=asks), Trouble(), NOW, 4)[0]
     text = "".join(span.text for span in bar.fit(80))
     assert text.startswith(" ? a asks: why why")
-    assert text.endswith('… → taco answer q1 "…" ')
+    assert text.endswith("…  a answers (q1) ")
 
 
 def only_bar(spec: dict[str, str]) -> str:
@@ -197,3 +209,96 @@ def test_a_service_that_is_not_healthy_says_why() -> None:
     (shown,) = views.service_lines((service,))
     assert "its agent be was removed" in words(shown)
     assert words(shown).endswith("unhealthy ")
+
+
+def test_the_rate_is_a_bar_a_minute() -> None:
+    counts = {minute(NOW): 1, minute(NOW) - 1: 8, minute(NOW) - 3: 4, minute(NOW) - 99: 50}
+    assert bars(counts, NOW, 6) == "▁▁▅▁█▂"
+    assert bars({}, NOW, 3) == "▁▁▁"
+    assert "".join(span.text for span in rate_spans(counts, NOW, 60)).endswith("▅▁█▂    8/min ")
+    assert rate_spans(counts, NOW, 20) == ()
+
+
+@given(st.dictionaries(st.integers(minute(NOW) - 40, minute(NOW)), st.integers(0, 10**6)), st.integers(0, 200))
+def test_the_rate_keeps_its_room(counts: dict[int, int], room: int) -> None:
+    assert cells(rate_spans(counts, NOW, room)) <= max(0, room) + 2
+    drawn = bars(counts, NOW, 30)
+    assert len(drawn) == 30
+    assert (drawn == "▁" * 30) is not any(count for at, count in counts.items() if at > minute(NOW) - 30)
+
+
+@pytest.mark.parametrize(
+    ("seen", "given_", "said"),
+    [
+        (agent(Level.BUSY, role="builds"), "mother: use port 1", "mother: use port 1"),
+        (agent(Level.BUSY, role="builds"), "", "builds"),
+        (agent(Level.IDLE, role="builds"), "mother: use port 1", "builds"),
+    ],
+)
+def test_what_an_agent_works_on(seen: Agent, given_: str, said: str) -> None:
+    assert work(seen, given_).text == said
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_what_a_busy_agent_works_on_tells_more_than_that_it_is_busy(width: int) -> None:
+    busy = replace(AGENTS[4], hold="busy")
+    (row,) = Rows().make(replace(RUNNING, agents=(busy,)), NOW, width)
+    text = "".join(span.text for cell in row.cells for span in cell)
+    assert "person: please add an index" in text
+    assert "hold" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", [each.name for each in AGENTS]),
+        ("BACKEND", ["backend_dev", "frontend_dev", "validator"]),
+        ("permission", ["backend_dev"]),
+        ("port do you", ["backend_dev", "frontend_dev"]),
+        ("nobody", []),
+    ],
+)
+def test_the_filter_looks_at_what_a_row_says(text: str, names: list[str]) -> None:
+    assert [each.name for each in matching(RUNNING, text).agents] == names
+
+
+def test_seconds_do_not_redraw_a_row() -> None:
+    """A row changes six times in its first minute, then once a minute, then once an hour."""
+    rows = Rows()
+    quiet = replace(RUNNING, agents=AGENTS[:1])
+    made = [rows.make(quiet, NOW + at, 80)[0] for at in range(59)]
+    assert len({id(row) for row in made}) <= 2
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 142, 200])
+def test_every_key_is_in_the_footer(width: int) -> None:
+    rows = ["".join(span.text for span in line.fit(width)) for line in keys_lines(width, 24)]
+    assert len(rows) == (1 if width >= 142 else 2)
+    for key in (key for pair in KEYS for key in pair):
+        assert any(f" {' '.join(key)}" in row for row in rows), key
+
+
+def test_a_low_screen_has_one_row_of_keys() -> None:
+    (line,) = keys_lines(40, 12)
+    assert "".join(span.text for span in line.fit(40)).rstrip().endswith("? help")
+
+
+def test_the_team_is_a_tree_with_states() -> None:
+    lines = ["".join(span.text for span in line.fit(100)).rstrip() for line in team_lines(RUNNING, NOW, 100)]
+    assert any(re.match(r"  architect +✓ done +1h  API in docs/api.md", line) for line in lines)
+    assert any(re.match(r"  ├?└?┄┄ backend_dev +! permission +1m  hold", line) for line in lines), lines
+    assert any("validator" in line and "◌ planned" in line for line in lines)
+    assert team_lines(replace(RUNNING, agents=AGENTS[:1]), NOW, 80)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no json", "[]", '{"agents": 3}', '{"agents": [{"role": "x"}]}', '{"agents": [3]}']
+)
+def test_a_plan_that_cannot_be_read_is_none(text: str) -> None:
+    assert members(text) == ()
+
+
+def test_the_monitor_goes_without_pydantic() -> None:
+    imported = "taco.monitor.app, taco.monitor.plain, taco.monitor.session_source, taco.supervision"
+    words = f"import sys, {imported}; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", words], check=False, cwd=ROOT).returncode == 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from taco.dialog import Option, choose, no, open_dialog, options_from, yes
+from taco.choices import Option, choose, no, options_from, yes
+from taco.dialog import open_dialog
 from taco.provider import Screen, Waiting
 from taco.screen import read_screen
 from tests.claude_screens import OUT, RULES

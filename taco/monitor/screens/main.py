@@ -8,10 +8,8 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
 from textual.screen import Screen
 
-from taco.models import Agent
 from taco.monitor import team, views
 from taco.monitor.activity import activity_lines
 from taco.monitor.alerts import alert_lines
@@ -29,20 +27,31 @@ class MainScreen(Screen[None]):
     """Everything at one glance; `show_view` draws the model."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("i", "app.page('details')", show=False),
-        Binding("l", "app.page('events')", show=False),
-        Binding("d", "app.page('letters')", show=False),
-        Binding("question_mark,f1", "app.page('help')", show=False),
-        Binding("q", "app.leave", show=False),
+        *(
+            Binding(key, f"app.order('{name}')", show=False)
+            for key, name in (
+                ("s", "send"),
+                ("b", "broadcast"),
+                ("p", "pause"),
+                ("r", "restart"),
+                ("a", "answer"),
+                ("slash", "filter"),
+                ("q", "leave"),
+            )
+        ),
+        *(
+            Binding(key, f"app.page('{name}')", show=False)
+            for key, name in (
+                ("i", "inbox"),
+                ("d", "letters"),
+                ("l", "events"),
+                ("v", "plan"),
+                ("o", "details"),
+                ("question_mark,f1", "help"),
+            )
+        ),
+        Binding("escape", "app.unfilter", show=False),
     ]
-
-    class Jump(Message):
-        """The person wants to see this agent's window."""
-
-        def __init__(self, agent: Agent) -> None:
-            """`agent` as it was last seen."""
-            super().__init__()
-            self.agent = agent
 
     def __init__(self, model: Model) -> None:
         """Draws `model`."""
@@ -57,7 +66,7 @@ class MainScreen(Screen[None]):
         yield Lines(id="plan-title")
         yield Lines(id="plan", can_focus=True)
         yield Lines(id="agents-title")
-        yield AgentTable(id="agents")
+        yield AgentTable(id="agents", picked=self._pick)
         with Horizontal(id="below"):
             with Vertical(id="news"):
                 yield Lines(id="activity-title")
@@ -93,23 +102,24 @@ class MainScreen(Screen[None]):
         bars = alert_lines(snapshot, model.trouble, now, 4 if height < SIDE_HEIGHT else 10)
         self._put("alerts", *bars)
         self.query_one("#alerts").display = bool(bars)
-        self._put("activity-title", views.title_line("RECENT ACTIVITY"))
-        self._put("keys", self._keys())
-        if snapshot is None:
+        rate_of = snapshot if self.size.width < views.RATE_WIDTH else None  # else it stands in the header
+        width = self.query_one("#news").size.width
+        self._put("activity-title", views.activity_title(model.wanted, rate_of, now, width))
+        self._put("keys", *self._keys())
+        shown = model.shown()
+        if snapshot is None or shown is None:
             return
         self._show_plan(snapshot)
-        self._show_team(snapshot, now)
-        self._put(
-            "activity", *activity_lines(model.events.latest(8 * height), height, wide=self.size.width >= team.WIDE)
-        )
+        self._show_team(shown, now)
+        many = len(model.events) if model.wanted else 8 * height
+        self._put("activity", *activity_lines(model.events.latest(many), height, model.wanted))
         self._show_services(snapshot)
         self._show_details(snapshot, now)
 
-    def _keys(self) -> Line:
-        if self._model.notice:
-            return views.notice_line(self._model.notice)
-        keys = views.PLAN_KEYS if self.has_class("-plan") else views.KEYS
-        return views.keys_line(keys if self._model.stays else (*keys, views.QUIT))
+    def _keys(self) -> tuple[Line, ...]:
+        """The keys, or a notice in their place that takes as many rows."""
+        keys = views.keys_lines(self.size.width, self.size.height)
+        return (views.notice_line(self._model.notice), *keys[1:]) if self._model.notice else keys
 
     def _show_plan(self, snapshot: Snapshot) -> None:
         plan = plan_lines(snapshot.spec, self.size.width)
@@ -118,12 +128,15 @@ class MainScreen(Screen[None]):
             self._put("plan-title", plan_title())
             self._put("plan", *plan)
 
-    def _show_team(self, snapshot: Snapshot, now: float) -> None:
+    def _show_team(self, shown: Snapshot, now: float) -> None:
         table = self.query_one(AgentTable)
         columns = team.columns(table.width)
-        titles = table.show_rows(columns, self._rows.make(snapshot, now, table.width))
+        titles = table.show_rows(columns, self._rows.make(shown, now, table.width))
         self._put("agents-title", titles)
-        self._model.selected = table.selected
+
+    def _pick(self, name: str) -> None:
+        """At once, not by a message: the next key, already typed, is about this agent."""
+        self._model.selected = name
 
     def _show_services(self, snapshot: Snapshot) -> None:
         if self.has_class("-wide"):
@@ -143,14 +156,7 @@ class MainScreen(Screen[None]):
     def _put(self, id: str, *lines: Line) -> None:
         self.query_one(f"#{id}", Lines).show(lines)
 
-    def on_agent_table_moved(self) -> None:
+    def on_picker_moved(self) -> None:
         """Another agent's details are wanted."""
-        self._model.selected = self.query_one(AgentTable).selected
         if self._model.snapshot:
             self._show_details(self._model.snapshot, self._model.now())
-
-    def on_agent_table_chosen(self, message: AgentTable.Chosen) -> None:
-        """Pass the wish on, with the agent it is about."""
-        snapshot = self._model.snapshot
-        if snapshot and (agent := team.find(snapshot.agents, message.name)):
-            self.post_message(self.Jump(agent))

@@ -1,0 +1,64 @@
+"""`taco monitor --plain` as a program: in a pipe, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from threading import Thread
+
+from taco.models import Event, EventType, iso
+from tests.cli.conftest import Shop, taco
+from tests.support.paths import ROOT
+from tests.support.waiting import wait_for
+
+
+def test_plain_is_lines_until_ctrl_c(shop: Shop) -> None:
+    shop.do(lambda broker: broker.open_ask("api", "prices in \x1b[31meuros?", "q1", iso(1_700_000_000.0)))
+    lines: deque[str] = deque()
+    with subprocess.Popen(
+        [sys.executable, "-m", "taco", "monitor", "--plain", "--session", "shop"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as program:
+        reader = Thread(target=lambda: lines.extend(iter(program.stdout.readline, "")))  # type: ignore[union-attr]
+        reader.start()
+        try:
+            wait_for(lambda: any(line.startswith("From here on") for line in lines), what=lambda: "".join(lines))
+            event = Event(EventType.AGENT_DONE, "shop", ts=iso(1_700_000_000.0), agent="api", content="all of it")
+            shop.do(lambda broker: broker.emit(event))
+            wait_for(lambda: "api: done: all of it" in lines[-1], what=lambda: "".join(lines))
+            taco("answer", "yes", "--session", "shop")
+            wait_for(lambda: any("Waits no more: api asks" in line for line in lines), what=lambda: "".join(lines))
+        finally:
+            program.send_signal(signal.SIGINT)
+            reader.join(30)
+    assert program.returncode == 130
+    text = "".join(lines)
+    assert text.startswith("Session shop: running")
+    assert 'Waits for you: api asks: prices in euros? Answer with: taco answer q1 "…"' in text
+    assert "\x1b" not in text
+
+
+def test_a_closed_pipe_ends_it(shop: Shop) -> None:
+    words = f"'{sys.executable}' -m taco monitor --plain --session shop | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.startswith("Session shop: running")
+    assert "Traceback" not in done.stderr
+
+
+def test_no_session_is_one_line(shop: Shop) -> None:
+    done = taco("monitor", "--plain", "--session", "nobody")
+    assert (done.code, done.err.count("\n")) == (5, 1)
