@@ -138,9 +138,8 @@ class Orders:
 
     async def _answer(self, asked: Ask) -> None:
         if text := await self._typed(f"ANSWER {asked.agent} ({asked.id}):", asked.question, does="answer"):
-            message = await self._done(self._source.answer(asked.id, text))
-            if message:
-                self._sent[message] = asked.agent
+            # Nothing more is told of its message: who asked and waits reads the answer, and needs none.
+            if await self._done(self._source.answer(asked.id, text)):
                 self._stage.tell(f"{asked.id}: answered {asked.agent}: {cut(clean(text), _SHOWN)}")
                 self._feed.wake()
 

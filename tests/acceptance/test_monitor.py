@@ -47,9 +47,21 @@ def test_a_question_is_in_the_status_line_and_answered_in_the_monitor(session: S
     person.press("a")
     shows(session, "ANSWER api")
     person.press("yes, in euros\r")
-    session.received("api", text="yes, in euros")
+    wait_for(lambda: "  yes, in euros" in session.screen(3), what=lambda: session.screen(3))
     wait_for(lambda: session.house.tmux.run("show-options", "-t", "=guest:", "-qv", "status-right") == "")
-    shows(session, "delivered at api")
+
+
+def test_a_dialog_is_answered_in_the_monitor(session: Session, person: Terminal) -> None:
+    session.taco("send", "web", "!dialog Run: make install?")
+    person.shows("1 waiting · C-b 1")
+    shows(session, "web waits for you: permission", "a answers")
+    person.press("a")
+    shows(session, "ANSWER web", "1. Yes ·", "2. No")
+    person.press("2\r")
+    shows(session, "web: 2. No")
+    wait_for(lambda: [each["data"]["kind"] for each in session.events("ask.answered")][-1:] == ["permission"])
+    assert session.events("ask.answered")[-1]["content"] == "2. No"
+    wait_for(lambda: session.house.tmux.run("show-options", "-t", "=guest:", "-qv", "status-right") == "")
 
 
 def test_a_message_is_sent_and_an_agent_paused(session: Session, person: Terminal) -> None:

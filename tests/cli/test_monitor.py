@@ -9,14 +9,14 @@ import sys
 from collections import deque
 from threading import Thread
 
-from taco.models import Event, EventType, iso
+from taco.models import Ask, Event, EventType, iso
 from tests.cli.conftest import Shop, taco
 from tests.support.paths import ROOT
 from tests.support.waiting import wait_for
 
 
 def test_plain_is_lines_until_ctrl_c(shop: Shop) -> None:
-    shop.do(lambda broker: broker.open_ask("api", "prices in \x1b[31meuros?", "q1", iso(1_700_000_000.0)))
+    shop.do(lambda broker: broker.open_ask(Ask("q1", "api", "prices in \x1b[31meuros?", iso(1_700_000_000.0))))
     lines: deque[str] = deque()
     with subprocess.Popen(
         [sys.executable, "-m", "taco", "monitor", "--plain", "--session", "shop"],

@@ -8,7 +8,7 @@ import pytest
 from textual import events
 
 from taco.errors import BrokerError, ConflictError
-from taco.models import Event, EventType
+from taco.models import Ask, Event, EventType
 from taco.monitor.widgets.entry import Entry
 from tests.monitor.data import AGENTS, NOW, REVIEW, RUNNING, FakeSource, stamp
 from tests.monitor.test_app import gone, next_look, running, shows, text_of
@@ -134,6 +134,45 @@ async def test_answer_takes_the_selected_agents_question_or_the_oldest(size: tup
         await pilot.press("home", "a")
         await shows(app, "backend_dev shows a dialog: answer it in window 4")
     assert source.done == [("answer", "a7k2", "dark")]
+
+
+SHOWN = Ask(
+    "80cf85",
+    "backend_dev",
+    "Bash command\n\nmake install",
+    "",
+    kind="permission",
+    choices=("1. Yes", "2. Yes, always", "3. No"),
+    dialog="f",
+    pid=1,
+)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_dialog_is_answered_by_its_number_or_its_words(size: tuple[int, int]) -> None:
+    source = FakeSource(replace(RUNNING, asks=(), dialogs={"backend_dev": SHOWN}))
+    async with running(source, size=size) as (app, pilot):
+        await shows(app, "backend_dev", "waits for you: permission", "a answers (80cf85)")
+        await pilot.press("a")
+        await shows(app, "ANSWER backend_dev (80cf85):", "make install", "1. Yes ·", "3. No")
+        await pilot.press("1", "enter")
+        await shows(app, "backend_dev: 1. Yes")
+        await pilot.press("a", *"maybe", "enter")
+        await shows(app, "'maybe' is none of its answers; nothing was pressed.")
+        await pilot.press("a", *"no", "enter")
+        await shows(app, "backend_dev: 3. No: pressed, and it still stands")
+        await pilot.press("a", "escape")
+    assert source.done == [("press", "80cf85", "1"), ("press", "80cf85", "3")]
+
+
+async def test_a_dialog_that_changed_is_told(size: tuple[int, int] = (80, 24)) -> None:
+    source = FakeSource(replace(RUNNING, asks=(), dialogs={"backend_dev": SHOWN}))
+    async with running(source, size=size) as (app, pilot):
+        source.refusal = ConflictError("the dialog 80cf85 of backend_dev is not on its screen any more", hint="look")
+        await pilot.press("a")
+        await shows(app, "ANSWER backend_dev")
+        await pilot.press("1", "enter")
+        await shows(app, "is not on its screen any more")
 
 
 async def test_nothing_waits() -> None:

@@ -176,7 +176,7 @@ async def test_wishes_are_left_as_the_command_leaves_them(broker: Broker) -> Non
 
 async def test_an_answer_reaches_the_agent_as_a_message(broker: Broker) -> None:
     source = over(broker)
-    await broker.open_ask("fe", "which colour?", "q1", AT)
+    await broker.open_ask(Ask("q1", "fe", "which colour?", AT))
     message = await source.answer("q1", "blue")
     ledger = await broker.ledger(message)
     assert ledger is not None
