@@ -1,5 +1,7 @@
 """The plain forms of `send`, `broadcast`, `done` and `fail`, parsed without click: it would cost a third of the call.
 
+So are `monitor` and `executor` as windows 1 and 2 run them: they would carry it for as long as the session lasts.
+
 What is not plain (an option that is unknown, misspelt or without its value, `--help`) goes to click, which knows the
 same options and says what is wrong.
 """
@@ -10,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from taco.cli.caller import caller, check_allowed
 from taco.cli.outcome import conclude
 
 # Option -> the field of `sending.Sending` (or argument of `reporting.report`) it sets.
@@ -18,9 +21,13 @@ SENDING = COMMON | {"--priority": "priority", "--when": "when", "--wait": "wait_
 CHOICES = {"priority": ("high", "normal", "low"), "when": ("idle", "now")}
 OPTIONS: Mapping[str, Mapping[str, str]] = {"send": SENDING, "broadcast": SENDING, "done": COMMON, "fail": COMMON}
 
+RUNNERS = ("monitor", "executor")
+
 
 def run(argv: Sequence[str]) -> int | None:
     """The exit code of a plain call, or None when click has to look at it."""
+    if len(argv) == 3 and argv[0] in RUNNERS and argv[1] == "--session":
+        return conclude(lambda: _run(argv[0], argv[2]), as_json=False)
     if not argv or argv[0] not in OPTIONS or (parsed := parse(argv[0], argv[1:])) is None:
         return None
     words, values = parsed
@@ -59,6 +66,13 @@ def _plain(verb: str, words: Sequence[str], values: dict[str, Any]) -> bool:
     if "wait_s" in values:
         values["wait_s"] = wait_s
     return 0 <= wait_s < math.inf
+
+
+def _run(verb: str, session: str) -> int:
+    from taco.cli import running
+
+    check_allowed(caller(), verb)
+    return running.watch(session) if verb == "monitor" else running.deliver(session)
 
 
 def _call(verb: str, words: Sequence[str], values: Mapping[str, Any]) -> int:

@@ -137,11 +137,11 @@ class Orders:
             self._stage.tell("Nothing waits for you.")
 
     async def _answer(self, asked: Ask) -> None:
-        if text := await self._typed(f"ANSWER {asked.agent} ({asked.id}):", asked.question, does="answer"):
-            # Nothing more is told of its message: who asked and waits reads the answer, and needs none.
-            if await self._done(self._source.answer(asked.id, text)):
-                self._stage.tell(f"{asked.id}: answered {asked.agent}: {cut(clean(text), _SHOWN)}")
-                self._feed.wake()
+        text = await self._typed(f"ANSWER {asked.agent} ({asked.id}):", asked.question, does="answer")
+        # Nothing more is told of its message: who asked and waits reads the answer, and needs none.
+        if text and await self._done(self._source.answer(asked.id, text)):
+            self._stage.tell(f"{asked.id}: answered {asked.agent}: {cut(clean(text), _SHOWN)}")
+            self._feed.wake()
 
     async def _choose(self, asked: Ask) -> None:
         """Choose one of the answers of a dialog: its key is pressed in the agent's window."""

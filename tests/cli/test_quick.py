@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taco.cli import quick, report, send
+from taco.cli import quick, report, running, send
 from taco.errors import TacoError
 
 COMMANDS: dict[str, click.Command] = {
@@ -89,3 +89,29 @@ def test_plain_calls_are_taken(argv: list[str]) -> None:
 )
 def test_what_is_not_plain_is_left_to_click(argv: list[str]) -> None:
     assert quick.run(argv) is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "taken"),
+    [
+        (["monitor", "--session", "shop"], ("watch", "shop")),
+        (["executor", "--session", "shop"], ("deliver", "shop")),
+        (["executor", "--restart", "--session", "shop"], None),
+        (["monitor"], None),
+        (["monitor", "--plain"], None),
+    ],
+)
+def test_what_runs_in_windows_goes_without_click(
+    argv: list[str], taken: tuple[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[str, str]] = []
+    for name in ("watch", "deliver"):
+        monkeypatch.setattr(running, name, lambda session, name=name: called.append((name, session)) or 7)
+    assert quick.run(argv) == (7 if taken else None)
+    assert called == ([taken] if taken else [])
+
+
+def test_an_agent_runs_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TACO_AGENT", "api")
+    monkeypatch.setattr(running, "deliver", lambda session: pytest.fail("it ran"))
+    assert quick.run(["executor", "--session", "shop"]) == 1
