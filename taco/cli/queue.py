@@ -11,6 +11,7 @@ from taco.cli import place, say
 from taco.cli.options import Family, complete_message, json_option, session_option
 from taco.errors import NotFoundError
 from taco.models import AgentQueue, CommandState
+from taco.redact import redact
 
 if TYPE_CHECKING:
     from taco.broker import Broker
@@ -158,7 +159,7 @@ def _agent_json(each: AgentQueue) -> dict[str, Any]:
 
 def _kept(letter: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {key: letter.get(key) for key in _KEPT}
-    return found | {"attempts": int(letter.get("attempts") or 0)}
+    return found | {"attempts": int(letter.get("attempts") or 0), "message": redact(letter.get("message") or "")}
 
 
 def _letters(letters: Sequence[Mapping[str, str]], title: str) -> None:
@@ -172,7 +173,7 @@ def _letters(letters: Sequence[Mapping[str, str]], title: str) -> None:
                 each.get("target", ""),
                 say.ago(each.get("at", "")),
                 say.cut(say.clean(each.get("reason", "")), 50),
-                say.cut(each.get("message", "")[:400], 60),
+                say.cut(redact(each.get("message", "")[:4_000]), 60),
             ]
             for each in letters
         ],

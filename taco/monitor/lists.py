@@ -10,6 +10,7 @@ from taco.monitor.lines import Line, Span, line, said
 from taco.monitor.source import Letters, Snapshot
 from taco.monitor.views import title_line
 from taco.monitor.words import age, age_of, clean, clock, number, wrap
+from taco.redact import redact
 
 DIALOG_ROWS = 12  # of an agent's screen that are shown below its dialog
 ASK, DIALOG, PLAN = "ask ", "dialog ", "plan "  # what the key of an inbox's item begins with
@@ -34,7 +35,7 @@ def _letter(letter: Mapping[str, str], mark: Span) -> list[Line]:
     when = Span(f" {clock(letter.get('at', '')):8} ", "quiet")
     route = (Span("[", "quiet"), sender._replace(style="name"), Span(" → ", "quiet"), target._replace(style="name"))
     name = letter.get("id", "")
-    text = (Span("] ", "quiet"), said(letter.get("message", "")))
+    text = (Span("] ", "quiet"), said(redact(letter.get("message", ""))))
     return [
         Line((Span("  "), mark, when, *route, *text), key=name),
         Line((Span(" " * 13), reason._replace(style=mark.style), Span("  ")), (said(f"{name} ", "quiet"),), key=name),

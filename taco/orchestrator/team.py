@@ -69,6 +69,13 @@ class Team:
                 await self._note_state(agent, state)
             elif agent.status is AgentStatus.STARTING and state.level in GONE_LEVELS:
                 await self._note_end(agent, state)
+            elif session_id := self._other_conversation(agent):  # begun by /clear, say
+                await self._desk.broker.set_agent(agent.window, {"session_id": session_id})
+
+    def _other_conversation(self, agent: Agent) -> str:
+        """The CLI's own id of the agent's conversation, when it is another one than was noted; "" when it is not."""
+        found = self._desk.observer.session_id(agent.name)
+        return found if found != agent.session_id else ""
 
     async def _note_state(self, agent: Agent, state: AgentState) -> None:
         """Tell first, write last: what is written is not told again, by nobody."""
@@ -80,8 +87,7 @@ class Team:
         ready = state.level in (Level.IDLE, Level.BUSY, Level.WAITING, Level.UNKNOWN)
         if agent.status is AgentStatus.STARTING and ready and await self._status(agent) is AgentStatus.STARTING:
             fields["status"] = str(AgentStatus.PAUSED if agent.paused else AgentStatus.RUNNING)
-        session_id = desk.observer.session_id(agent.name)
-        if session_id and session_id != agent.session_id:
+        if session_id := self._other_conversation(agent):
             fields["session_id"] = session_id
         await desk.broker.set_agent(agent.window, fields)
         if not ended and (state.level, state.detail) != (agent.state.level, agent.state.detail):

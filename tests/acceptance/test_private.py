@@ -43,6 +43,19 @@ def test_directories_are_0700_and_files_0600(session: Session) -> None:
     assert sum(stat.S_ISREG(mode) for mode in found.values()) > 5
 
 
+def test_a_secret_is_delivered_and_not_kept_to_be_read(session: Session) -> None:
+    secret = "sk-ant-api03-AbCdEf0123456789xyz"
+    assert session.send("api", f"use {secret} for the api")
+    sent = session.json("send", "api", f"again {secret}", "--wait", "30")["id"]
+    assert [text for text in session.submitted("api") if secret in text]
+    shown = session.taco("queue", "show", sent).stdout
+    assert "again [redacted]" in shown
+    told = [shown, session.taco("log", "-n", "500").stdout, session.taco("log", "--json", "-n", "500").stdout]
+    told += [session.screen(1), session.screen(2)]
+    told += [path.read_text(errors="replace") for path in (session.house.home / "sessions").rglob("*.jsonl")]
+    assert not [text for text in told if secret in text]
+
+
 def socket_of(session: Session) -> Path:
     return Path(session.status()["redis"]["url"].removeprefix("unix://").partition("?")[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from tests.support import processes
 from tests.support.processes import runs
 from tests.support.sessions import Session, a_house
 from tests.support.waiting import wait_for
@@ -120,6 +122,26 @@ def test_a_session_that_lost_its_tmux_is_resumed_with_its_queue(session: Session
     assert session.agent("web")["queue_depth"] == 1
     session.taco("agent", "resume", "web")
     assert session.received("web", text="queued before the crash")
+    assert session.windows() == {0: "mother", 1: "monitor", 2: "executor", 3: "api", 4: "web"}
+
+
+def test_after_a_reboot_nothing_is_lost_and_nothing_comes_twice(session: Session) -> None:
+    """Every process has ended at once, Redis and tmux among them; what is on disk is left."""
+    assert session.send("api", "delivered before the reboot")
+    session.taco("agent", "pause", "web")
+    session.wait_agent("web", paused=True)
+    session.taco("send", "web", "queued before the reboot")
+    server = psutil.Process(int(session.house.tmux.run("display-message", "-p", "#{pid}")))
+    ended = [server, *processes.of_home([session.house.home])]
+    for each in ended:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    wait_for(lambda: not any(runs(each) for each in ended))
+    session.resume()
+    session.taco("agent", "resume", "web")
+    assert session.received("web", text="queued before the reboot")
+    assert session.send("api", "after the reboot")
+    assert session.submitted("api").count("[person → api]: delivered before the reboot") == 1
     assert session.windows() == {0: "mother", 1: "monitor", 2: "executor", 3: "api", 4: "web"}
 
 
