@@ -349,9 +349,8 @@ PERSONS_VERBS = [each.strip() for each in PERSONS.split(",")]
 def refused(crew: ClaudeSession) -> str:
     """What the tool of an agent's Claude Code printed when it called all of them, one after the other."""
     script = crew.house.project / "alpha" / "verbs.sh"
-    script.write_text(
-        "".join(f'echo "== {each}"; taco {each} 2>&1 </dev/null; echo "ended with $?"\n' for each in PERSONS)
-    )
+    calls = (f'echo "== {each}"; taco {each} 2>&1 </dev/null; echo "ended with $?"\n' for each in PERSONS_VERBS)
+    script.write_text("".join(calls))
     crew.idle("alpha")
     crew.tell("alpha", "<<bash sh verbs.sh>>")
     crew.reads("alpha", lambda reading: reading.waiting == "permission")
@@ -470,6 +469,7 @@ def test_the_dialogs_of_the_first_start_wait_for_the_person(house: ClaudeHouse, 
 
 
 def test_yolo_asks_nobody_and_trust_notes_one_directory(house: ClaudeHouse, stub: ClaudeStub) -> None:
+    house.taco("stop", "--all", "--grace", "0.5")  # every CLI that runs writes the whole of .claude.json now and then
     project = house.root / "trusted"
     project.mkdir()
     path = house.root / "claude-config" / ".claude.json"
