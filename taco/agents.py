@@ -242,7 +242,7 @@ def write_command(directory: Path) -> None:
 
 def _session_id(agent: Agent, provider: Provider, *, resume: bool) -> str:
     """The id of the conversation that this launch begins or goes on with; "" where the CLI makes its own."""
-    if not resume and not provider.understands("session_id"):
+    if not resume and provider.names_conversations:
         return ""
     return agent.session_id or str(uuid.uuid4())
 

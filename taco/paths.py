@@ -182,5 +182,5 @@ def newest(path: str) -> Path:
     """The file that a path means: where it holds `*`, the one that fits and was written last, else the path itself."""
     if "*" not in path:
         return Path(path)
-    found = glob.glob(path)  # noqa: PTH207  the pattern is absolute
+    found = glob.glob(glob.escape(path).replace("[*]", "*"))  # noqa: PTH207  the pattern is absolute
     return Path(max(found, key=lambda each: Path(each).stat().st_mtime, default=path))

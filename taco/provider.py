@@ -135,6 +135,12 @@ class Provider(_Model):
         """Whether there are rules for the composer, and so a guard against drafts."""
         return self.screen.composer is not None
 
+    @property
+    def names_conversations(self) -> bool:
+        """Whether the CLI makes the ids of its conversations itself: it can go on with one, and is given none."""
+        resumes = any("{session_id}" in word for word in self.resume)
+        return resumes and not self.understands("session_id")
+
     def understands(self, placeholder: str) -> bool:
         """Whether a value for `placeholder` can reach the CLI at all."""
         return any(f"{{{placeholder}}}" in word for word in (*self.command, *self.model_args))

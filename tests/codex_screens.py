@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 import time
 import tomllib
@@ -313,10 +314,19 @@ def first_runs(stub: CodexStub, size: tuple[int, int], manifest: dict[str, dict[
     """The dialogs of a first start, each in a configuration that lacks one thing."""
     with launched(stub, size, manifest, seed=lambda path: (path / "config.toml").unlink()) as cli:
         cli.shot("login", waiting="login", first="login")
+    with launched(stub, size, manifest, seed=untrusted) as cli:
+        cli.shot("trust", waiting="trust", first="trust")
     with launched(stub, size, manifest, seed=with_hook) as cli:
         cli.shot("hooks", waiting="hooks", first="hooks")
     with launched(stub, size, manifest, seed=outdated) as cli:
         cli.shot("update", waiting="update", first="update")
+
+
+def untrusted(config_dir: Path) -> None:
+    """A repository that nobody has decided about: elsewhere Codex does not ask."""
+    subprocess.run(["git", "init", "-q", str(PROJECT)], check=True)
+    path = config_dir / "config.toml"
+    path.write_text(path.read_text().partition("[projects")[0])
 
 
 def with_hook(config_dir: Path) -> None:

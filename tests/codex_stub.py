@@ -33,7 +33,7 @@ _USAGE = {
     "total_tokens": 1242,
 }
 _ERRORS = {
-    429: {"type": "usage_limit_reached", "message": "limit reached", "plan_type": "plus", "resets_in_seconds": 7200},
+    429: {"type": "usage_limit_reached", "message": "limit reached", "plan_type": "plus", "resets_at": 1795300000},
 }
 PATCH = "apply_patch"  # the one tool whose input is a text
 
