@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from taco.screen import Reading, read_screen
 from tests.acceptance.claude_session import ClaudeHouse, ClaudeSession
@@ -70,5 +69,7 @@ def start(house: ClaudeHouse, stub: CodexStub, name: str, *agents: str) -> Codex
 
 def name_of(received: Received) -> str:
     """Whose conversation this is, by its brief."""
-    found: Any = _BRIEF.match(received.history[0])
-    return str(found[1]) if found else ""
+    if received.history[0].startswith("You are Mother."):
+        return "mother"
+    found = _BRIEF.match(received.history[0])
+    return found[1] if found else ""

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from taco.models import iso
-from tests.acceptance.claude_session import ClaudeHouse, Script
+from tests.acceptance.claude_session import ClaudeHouse, Script, spec_of
 from tests.acceptance.codex_session import CodexSession, a_codex_house, start
+from tests.claude_stub import Received, Reply
 from tests.codex_stub import CodexStub
 from tests.support.waiting import wait_for
 
@@ -21,9 +22,15 @@ pytestmark = pytest.mark.xdist_group("codex")
 TEAM = ("alpha", "beta")
 
 
+def mother(received: Received) -> Reply | None:
+    """She answers with a team when she is asked for one."""
+    plans = received.history and received.history[0].startswith("You are Mother.") and "plan now" in received.text
+    return Reply(spec_of({"name": "gamma", "role": "builds gamma"})) if plans else None
+
+
 @pytest.fixture(scope="module")
 def stub() -> Iterator[CodexStub]:
-    with CodexStub(Script()) as stub:
+    with CodexStub(Script(mother)) as stub:
         yield stub
 
 
@@ -133,6 +140,19 @@ def test_a_permission_is_answered_from_outside(crew: CodexSession, verb: str) ->
     assert effect.exists() is (verb == "approve")
 
 
+def test_a_rule_of_the_persons_answers(crew: CodexSession, house: ClaudeHouse) -> None:
+    config = house.root / "c" / "taco" / "config.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text('[agents.beta]\nauto_approve = ["Bash(mkdir -p:*)"]\n')
+    try:
+        crew.tell("beta", "<<ask mkdir -p ruled>>")
+        wait_for((crew.house.project / "beta" / "ruled").exists, 30, crew.describe)
+        (event,) = crew.events("ask.approved")[-1:]
+        assert (event["agent"], event["data"].get("rule")) == ("beta", "Bash(mkdir -p:*)")
+    finally:
+        config.unlink()
+
+
 def test_a_persons_draft_is_neither_merged_nor_submitted(crew: CodexSession) -> None:
     crew.types("beta", "dear beta, what I always")
     crew.reads("beta", lambda reading: reading.draft)
@@ -182,6 +202,8 @@ def test_a_killed_agent_comes_back_with_its_conversation(crew: CodexSession) -> 
 def test_a_stopped_session_goes_on_where_it_was_and_leaves_nothing_running(crew: CodexSession) -> None:
     crew.idle()
     crew.delivered(crew.tell("beta", "<<hold stopped>>"), "hook")
+    crew.tell("alpha", "<<bash sleep 321>>")
+    wait_for(lambda: "sleep 321" in crew.house.running(), what=crew.describe)
     conversations = {name: crew.conversation(name) for name in TEAM}
     before = crew.heard("beta")
     crew.stop()
@@ -195,3 +217,17 @@ def test_a_stopped_session_goes_on_where_it_was_and_leaves_nothing_running(crew:
     crew.idle()
     crew.stop()
     assert not crew.house.running()
+
+
+def test_mothers_answer_becomes_the_team_and_yolo_asks_nobody(house: ClaudeHouse, stub: CodexStub) -> None:
+    words = ("--session", "whole", "--dir", str(house.project), "-d", "--provider", "codex", "--yolo")
+    house.taco("start", "build two things", *words)
+    whole = CodexSession(house, "whole", Path(), stub, house.project)  # type: ignore[arg-type]
+    whole.idle("mother")
+    whole.tell("mother", "plan now")
+    wait_for(lambda: whole.heard("gamma"), 60, whole.describe)
+    whole.idle()
+    whole.tell("gamma", "<<bash taco send mother 'it stands'>>")
+    whole.hears("mother", said("gamma", "mother", "it stands"))
+    assert "outbox" not in whole.results("gamma")[-1]
+    whole.stop()
