@@ -18,7 +18,7 @@ _FRAME = re.compile(r"^[\s─━═╌┄│╭╮╰╯]*$")
 _OPTION = re.compile(r"^(?P<mark>[ \u00a0│❯›>●○*]{0,6})(?P<key>[1-9])[.)] (?P<label>\S.*?) *$")
 _MARK = re.compile(r"^[ \u00a0❯›>]*")  # what shows where the cursor is: it may move, the dialog stays the same
 _BOX = re.compile(r"\[[ x✔✓]\]|[◻◼☐☑☒]")
-_YES = re.compile(r"(?:yes|approve|allow|accept|proceed|trust)\b", re.IGNORECASE)
+_YES = re.compile(r"(?:yes|approve|allow|accept|proceed)\b", re.IGNORECASE)
 _NO = re.compile(r"(?:no|deny|reject|cancel|decline|keep planning)\b", re.IGNORECASE)
 
 

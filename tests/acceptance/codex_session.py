@@ -58,13 +58,14 @@ def a_codex_house(stub: CodexStub) -> Iterator[ClaudeHouse]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def start(house: ClaudeHouse, stub: CodexStub, name: str, *agents: str) -> CodexSession:
+def start(house: ClaudeHouse, stub: CodexStub, name: str, *agents: str, project: Path | None = None) -> CodexSession:
     """A session with these agents and no Mother, each in a directory of its own."""
     spec = house.root / f"{name}.json"
     spec.write_text(json.dumps({"agents": [{"name": each, "role": "does as told"} for each in agents]}))
-    words = ["--session", name, "--dir", str(house.project), "-d", "--provider", "codex"]
+    project = project or house.project
+    words = ["--session", name, "--dir", str(project), "-d", "--provider", "codex"]
     house.taco("start", "build two things", *words, "--no-mother", "--spec", str(spec))
-    return CodexSession(house, name, Path(), stub, house.project)  # type: ignore[arg-type]
+    return CodexSession(house, name, Path(), stub, project)  # type: ignore[arg-type]
 
 
 def name_of(received: Received) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,3 +232,18 @@ def test_mothers_answer_becomes_the_team_and_yolo_asks_nobody(house: ClaudeHouse
     whole.hears("mother", said("gamma", "mother", "it stands"))
     assert "outbox" not in whole.results("gamma")[-1]
     whole.stop()
+
+
+def test_trust_is_the_persons_to_give_in_its_window(house: ClaudeHouse, stub: CodexStub) -> None:
+    project = house.root / "untrusted"
+    subprocess.run(["git", "init", "-q", str(project)], check=True)
+    crew = start(house, stub, "trusting", "solo", project=project)
+    found = dialog_of(crew, "solo", "trust")
+    assert str(project / "solo") in found["text"]
+    waiting = crew.tell("solo", "are you there?")
+    assert crew.held(waiting, "waiting: trust: ")["typed_at"] is None
+    assert crew.taco("approve", found["id"], check=False).returncode == 2  # its digits choose nothing: only Enter does
+    crew.press("solo", "Enter")
+    crew.delivered(waiting, "hook")
+    assert [text[:12] for text in crew.heard("solo")] == ["You are solo", "[person → so"]
+    crew.stop()
