@@ -14,9 +14,9 @@ from pathlib import Path
 
 from taco import processes
 from taco.errors import UsageError
-from taco.hooks import AGENT_VERBS, settings_json
+from taco.hooks import AGENT_VERBS, codex_arguments, settings_json
 from taco.models import MOTHER, Agent, AgentState, AgentStatus, Level, iso
-from taco.paths import make_private, write_private
+from taco.paths import make_private, newest, write_private
 from taco.processes import Process
 from taco.provider import Provider
 from taco.tmux import windows
@@ -82,7 +82,7 @@ class Agents:
         ground = self._ground
         workspace = self._make_workspace(agent)
         resume = resume and self.can_resume(agent, provider)
-        agent = replace(agent, session_id=agent.session_id or str(uuid.uuid4()))
+        agent = replace(agent, session_id=_session_id(agent, provider, resume=resume))
         argv = self._argv(agent, provider, brief, resume=resume)
         launch = {"argv": argv, "cwd": str(workspace), "env": self.environment(agent, provider)}
         path = self._private("launch", f"{agent.name}.json", json.dumps(launch))
@@ -178,7 +178,7 @@ class Agents:
     def _transcript(self, agent: Agent, provider: Provider) -> Path | None:
         cwd = str(self._ground.workspace(agent))
         path = provider.located(provider.transcript, self._ground.environ, cwd=cwd, session_id=agent.session_id)
-        return Path(path) if path else None
+        return newest(path) if path else None
 
     def _argv(self, agent: Agent, provider: Provider, brief: str, *, resume: bool) -> list[str]:
         ground = self._ground
@@ -194,17 +194,21 @@ class Agents:
             "permission_mode": "bypassPermissions" if ground.yolo else "default",
         }
         argv = provider.argv(values, yolo=ground.yolo, resume=resume)
+        if provider.hooks == "codex":
+            argv += codex_arguments(values["settings"])
         if provider.first_prompt == "argument" and brief and not resume:
             short = len(brief.encode()) <= _LONGEST_WORD
             argv.append(brief if short else f"Read your brief in {values['brief_file']} first.")
         return argv
 
     def _settings(self, agent: Agent, provider: Provider) -> str:
-        """The settings file of this launch, for a provider that takes one."""
+        """What this launch's hooks need: a settings file, or the spool itself where they are arguments."""
         if not provider.hooks:
             return ""
         spool = self._ground.spool(agent.name)
         make_private(spool)
+        if provider.hooks == "codex":
+            return str(spool)
         allowed = (*AGENT_VERBS, *(MOTHER_VERBS if agent.name == MOTHER else ()))
         content = settings_json(str(spool), allowed)
         if self._ground.yolo:
@@ -234,6 +238,13 @@ def write_command(directory: Path) -> None:
     script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -m taco "$@"\n'
     write_private(directory / "taco", script)
     (directory / "taco").chmod(0o700)
+
+
+def _session_id(agent: Agent, provider: Provider, *, resume: bool) -> str:
+    """The id of the conversation that this launch begins or goes on with; "" where the CLI makes its own."""
+    if not resume and provider.names_conversations:
+        return ""
+    return agent.session_id or str(uuid.uuid4())
 
 
 def _is_placeholder(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""Claude Code's hooks: the settings that make each drop a file, and what such a file says. Pure.
+"""Hooks of agent CLIs: what makes each drop a file, and what such a file says. Pure.
 
 The command of a hook is plain sh: it moves its input into the spool under a name that sorts by time,
 tells nothing to the CLI and always exits 0, so that it works, and loses nothing, while TACO is down.
@@ -6,6 +6,7 @@ tells nothing to the CLI and always exits 0, so that it works, and loses nothing
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -24,6 +25,9 @@ EVENTS = (
     "StopFailure",
     "SessionEnd",
 )
+CODEX_EVENTS = ("SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "PermissionRequest", "Stop")
+_CODEX_TIMEOUT_S = 30
+_CODEX_SOURCE = "/<session-flags>/config.toml"  # what Codex calls a configuration that came as arguments
 _WITH_MATCHER = frozenset({"PreToolUse", "PostToolUse", "PermissionRequest"})
 
 # What an agent may call without a prompt; everything else of `taco` is the person's.
@@ -81,15 +85,47 @@ def _hook(event: str, spool: str) -> dict[str, Any]:
     return {"matcher": "*", **group} if event in _WITH_MATCHER else group
 
 
-def command(event: str, spool: str) -> str:
-    """The sh command of one hook. PPID of its shell is the CLI (measured with 2.1.197).
+def codex_arguments(spool: str) -> list[str]:
+    """What makes this one run of Codex drop hooks into `spool`; nothing is written into its configuration.
 
-    BSD date knows no nanoseconds and prints the letter: seconds then, and the shell's pid instead.
+    It runs no hook that its person has not trusted, by a digest of the hook: ours come with theirs, and those of the
+    person's own configuration wait for the person as ever (0.169.0).
+    """
+    commands = {event: command(event, spool, pid="${TACO_PID:-$PPID}") for event in CODEX_EVENTS}
+    words = []
+    for event, line in commands.items():
+        hook = f'type="command",command={json.dumps(line)},timeout={_CODEX_TIMEOUT_S}'
+        words += ["-c", f"hooks.{event}=[{{hooks=[{{{hook}}}]}}]"]
+    trusted = ",".join(
+        f'"{_CODEX_SOURCE}:{_snake(event)}:0:0"={{trusted_hash="{_codex_digest(event, line)}"}}'
+        for event, line in commands.items()
+    )
+    return [*words, "-c", f"hooks.state={{{trusted}}}"]
+
+
+def _codex_digest(event: str, line: str) -> str:
+    """The digest by which Codex knows a hook again: SHA-256 of its normalised form, keys in order."""
+    hook = {"async": False, "command": line, "timeout": _CODEX_TIMEOUT_S, "type": "command"}
+    text = json.dumps(
+        {"event_name": _snake(event), "hooks": [hook]}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _snake(event: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", event).lower()
+
+
+def command(event: str, spool: str, *, pid: str = "$PPID") -> str:
+    """The sh command of one hook. PPID of its shell is the CLI (Claude Code 2.1.197), unless a launcher stands between.
+
+    `pid`: what the shell expands to the process in the pane. BSD date knows no nanoseconds and prints the letter:
+    seconds then, and the shell's pid instead.
     """
     return (
         f"exec 2>/dev/null; cd {shlex.quote(spool)} || {{ cat >/dev/null; exit 0; }}; t=$(date +%s%N); "
         'case $t in *N) t=$(printf "%s%09d" "${t%N}" "$$");; esac; '
-        f'f=$t-$PPID-{event}; cat >"$f.tmp" && mv "$f.tmp" "$f.json"; exit 0'
+        f'f=$t-{pid}-{event}; cat >"$f.tmp" && mv "$f.tmp" "$f.json"; exit 0'
     )
 
 

@@ -18,8 +18,10 @@ from taco.errors import TmuxError
 from taco.hooks import HookEvent, parse_hook
 from taco.message import same
 from taco.models import Agent, AgentState, Evidence, Level, Pane
+from taco.paths import newest
 from taco.processes import is_alive
 from taco.provider import Provider
+from taco.rollout import turn
 from taco.screen import Reading, read_screen
 from taco.spool import Spool
 from taco.state import Sighting, from_hook, from_session_file, judge
@@ -29,6 +31,7 @@ from taco.transcript import Tokens, contains, last_assistant_text, refusal, said
 _CURSOR = "#{cursor_x} #{cursor_y} "
 _REMEMBERED_PROMPTS = 64
 _SETTLED = frozenset({"PostToolUse", "Stop", "StopFailure", "UserPromptSubmit", "SessionStart"})  # nothing is asked
+_TAIL_BYTES = 1_000_000  # of a rollout: what a turn writes after its beginning may be long
 _REAPS = 3  # times that tmux is made to notice the end of one process
 _ENDING_S = 3.0  # the session file is believed this long: it follows 45 ms after the hook, later on a loaded machine
 
@@ -63,6 +66,8 @@ class _Watch:
     limit: tuple[str, float] = ("", 0.0)  # what the screen says of a usage limit, and when the CLI said it
     answer: tuple[int, str] = (-1, "")  # size of the transcript when it was read, and the last answer in it
     answers: list[str] = field(default_factory=list)  # last messages of finished turns, newest last
+    found: tuple[str, Path] = ("", Path())  # a path with `*` in it, and the file that it led to
+    turn: tuple[int, Sighting | None] = (-1, None)  # size of the transcript when it was read, and the turn it tells of
     tokens: dict[Path, Tokens] = field(default_factory=dict)  # by transcript: /clear begins another one
     requests: list[HookEvent] = field(default_factory=list)  # permissions that were asked for, until a tool has run
     reaps: int = 0  # how often tmux was asked once more for the exit code of its process
@@ -337,6 +342,8 @@ class Observer:
         return lasts and hook.level is Level.IDLE and file.level is Level.BUSY
 
     def _session_file(self, watch: _Watch) -> Sighting | None:
+        if watch.provider.hooks == "codex":
+            return self._turn(watch)
         path = self._located(watch, watch.provider.session_file)
         if path is None:
             return None
@@ -348,6 +355,15 @@ class Observer:
         if data.get("pid") != watch.agent.pid or at < watch.started_at:
             return None
         return from_session_file(str(data.get("status", "")), str(data.get("waitingFor") or ""), at)
+
+    def _turn(self, watch: _Watch) -> Sighting | None:
+        """The turn that a rollout tells of: no hook says that a person interrupted one (Codex 0.169.0)."""
+        size = self.transcript_size(watch.agent.name)
+        if size > 0 and size != watch.turn[0]:
+            found = turn(self._said_since(watch, max(0, size - _TAIL_BYTES)))
+            watch.turn = (size, _of_turn(*found) if found else watch.turn[1])
+        told = watch.turn[1]
+        return told if told and told.at >= watch.started_at else None
 
     def _read_spool(self, watch: _Watch) -> None:
         for file in watch.spool.new(self._now()):
@@ -396,7 +412,15 @@ class Observer:
         found = watch.provider.located(
             template, watch.environ, cwd=watch.cwd, session_id=watch.session_id, pid=watch.agent.pid
         )
-        return Path(found) if found else None
+        if "*" not in found:
+            return Path(found) if found else None
+        if watch.found[0] != found or not watch.found[1].exists():
+            watch.found = (found, newest(found))
+        return watch.found[1]
+
+
+def _of_turn(runs: bool, at: float) -> Sighting:
+    return Sighting(Level.BUSY if runs else Level.IDLE, at, "transcript")
 
 
 def _as_it_is(pane: Pane) -> Pane:

@@ -5,6 +5,7 @@ Light on purpose: every `taco send` from outside a pane looks its session up her
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -175,3 +176,11 @@ def _record(state: Path, name: str, values: Mapping[str, Any]) -> SessionRecord:
     known["agents"] = tuple(known.get("agents", ()))
     more = {key: value for key, value in values.items() if key not in _STORED and key != "session"}
     return SessionRecord(name=name, home=state, more=more, **known)
+
+
+def newest(path: str) -> Path:
+    """The file that a path means: where it holds `*`, the one that fits and was written last, else the path itself."""
+    if "*" not in path:
+        return Path(path)
+    found = glob.glob(glob.escape(path).replace("[*]", "*"))  # noqa: PTH207  the pattern is absolute
+    return Path(max(found, key=lambda each: Path(each).stat().st_mtime, default=path))

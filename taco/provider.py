@@ -67,6 +67,7 @@ class Screen(_Model):
     waiting: tuple[Waiting, ...] = ()
     limited: str | None = None
     placeholder: str | None = None  # what a long paste collapses to
+    placeholder_over: int = Field(default=0, ge=0)  # characters of the longest paste that stands there as it is
     exited: str | None = None  # what stands on the screen after the CLI has ended
 
     @field_validator("composer", "composer_end", "busy", "limited", "placeholder", "exited")
@@ -107,10 +108,11 @@ class Provider(_Model):
     queues_when_busy: bool = False
     clear: tuple[str, ...] = ("C-u",)  # keys that empty the composer, pressed until it is
     interrupt: tuple[str, ...] = ("Escape",)
-    hooks: Literal["", "claude"] = ""
+    hooks: Literal["", "claude", "codex"] = ""
+    hooks_from_start: bool = True  # the first comes when it is ready for input; else with its first turn
     trust: Literal["", "claude"] = ""  # whose record of trusted directories it keeps (taco.trust)
     session_file: str = ""  # path with {pid}; the CLI's own file of its state
-    transcript: str = ""  # path with {session_id} and {slug} (the directory, non-alphanumerics as -)
+    transcript: str = ""  # path with {session_id} and {slug} (the directory, non-alphanumerics as -), and perhaps *
     config_dir: str = ""  # environment variable of its configuration directory, "=" and the default
     scripted: bool = False  # a demo, not a model: the monitor says so
     idle_title: str | None = None
@@ -132,6 +134,12 @@ class Provider(_Model):
     def reads_screen(self) -> bool:
         """Whether there are rules for the composer, and so a guard against drafts."""
         return self.screen.composer is not None
+
+    @property
+    def names_conversations(self) -> bool:
+        """Whether the CLI makes the ids of its conversations itself: it can go on with one, and is given none."""
+        resumes = any("{session_id}" in word for word in self.resume)
+        return resumes and not self.understands("session_id")
 
     def understands(self, placeholder: str) -> bool:
         """Whether a value for `placeholder` can reach the CLI at all."""

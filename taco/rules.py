@@ -64,7 +64,14 @@ def is_shown(request: Request, dialog: str) -> bool:
         wanted = squash(request.text(*PATHS).rpartition("/")[2] or request.text("url", "query"))
         return bool(wanted) and wanted in seen
     asked, why = squash(request.text("command")), squash(request.text("description"))
-    return bool(asked) and seen.startswith(f"Bashcommand{asked}{why}Doyouwantto")
+    if not asked:
+        return False
+    if seen.startswith(f"Bashcommand{asked}{why}Doyouwantto"):  # Claude Code
+        return True
+    codex = (
+        rf"Wouldyouliketorunthefollowingcommand\?(?:Environment:local)?(?:Reason:{re.escape(why)})?\${re.escape(asked)}"
+    )
+    return re.fullmatch(codex, seen) is not None
 
 
 def _allows(what: str | None, request: Request) -> bool:

@@ -19,8 +19,8 @@ from taco.provider import Dialog, Screen, Waiting
 _ESCAPE = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\].*?(?:\x1b\\|\x07)|\x1b[()].|[\x0e\x0f]")
 _SGR = re.compile(r"\x1b\[([0-9;:]*)m")
 _RESETS = re.compile(
-    r"\bresets (?:(?P<day>[A-Z][a-z]{2} \d{1,2}), (?:(?P<year>\d{4}), )?)?"
-    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?P<half>[ap]m)(?: \((?P<zone>[\w/+-]+)\))?"
+    r"\b(?:resets|try\sagain\sat)\s(?:(?P<day>[A-Z][a-z]{2} \d{1,2})(?:st|nd|rd|th)?, (?:(?P<year>\d{4}),? )?)?"
+    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?P<half>[ap]m| [AP]M)(?: \((?P<zone>[\w/+-]+)\))?"
 )
 
 
@@ -97,7 +97,8 @@ def first_dialog(dialogs: Sequence[Dialog], reading: Reading) -> Dialog | None:
 
 
 def resets_at(limited: str, now: float) -> float | None:
-    """When a limit ends, epoch seconds: of `… resets 1:51pm (UTC)` or `… resets Nov 23, 2pm (UTC)`.
+    """When a limit ends, epoch seconds: of `… resets 1:51pm (UTC)`, `… resets Nov 23, 2pm (UTC)`, `… try again at
+    10:26 PM.` or `… try again at Nov 23rd, 2026 2:00 PM.`
 
     A time without a date is the next one after `now`; None when the text names no time.
     """
@@ -107,7 +108,7 @@ def resets_at(limited: str, now: float) -> float | None:
     zone = _zone(found["zone"])
     today = datetime.fromtimestamp(now, zone)
     try:
-        clock = datetime.strptime(f"{found['hour']}:{found['minute'] or '00'}{found['half']}", "%I:%M%p")
+        clock = datetime.strptime(f"{found['hour']}:{found['minute'] or '00'}{found['half'].strip()}", "%I:%M%p")
         year = found["year"] or today.year
         day = datetime.strptime(f"{found['day']} {year}", "%b %d %Y") if found["day"] else today
     except ValueError:

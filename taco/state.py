@@ -78,7 +78,9 @@ def judge(
     found = _of_pane(agent, pane) or _of_screen(provider, reading, is_limited=is_limited)
     late = now - started_at > ready_timeout_s
     if found is None:
-        found = _of_sources(provider, pane, reading, sighting, now, late=late, young=now - started_at < _SILENT_S)
+        young = now - started_at < _SILENT_S
+        is_fresh = not agent.session_id  # nobody has named its conversation yet
+        found = _of_sources(provider, pane, reading, sighting, now, late=late, young=young, is_fresh=is_fresh)
     if found is None:
         found = AgentState(Level.UNKNOWN if late else Level.STARTING, "", now, "screen" if reading else "pane")
     before = agent.state
@@ -133,6 +135,7 @@ def _of_sources(
     *,
     late: bool,
     young: bool,
+    is_fresh: bool,
 ) -> AgentState | None:
     composer = reading is not None and reading.composer_row is not None
     if not provider.reads_screen and not provider.hooks:
@@ -147,8 +150,8 @@ def _of_sources(
             return AgentState(sighting.level, sighting.detail, source=sighting.source)
         if hidden:
             return AgentState(Level.WAITING, "something covers the composer", source="screen")
-    elif provider.hooks and not late:
-        return None  # drawn is not ready: messages sent before the first hook were lost (2.1.197)
+    elif (provider.hooks_from_start or is_fresh) and provider.hooks and not late:
+        return None  # drawn is not ready: messages sent before the first hook were lost (Claude Code 2.1.197)
     title = _of_title(provider, pane)
     if title is Level.BUSY or (reading is not None and reading.busy):
         return AgentState(Level.BUSY, source="title" if title is Level.BUSY else "screen")

@@ -1,4 +1,6 @@
-"""Reads lines of a Claude Code transcript: did our message arrive, what was answered last. Pure.
+"""Reads lines of a CLI's transcript: did our message arrive, what was answered last. Pure.
+
+Told in the words of Claude Code's; the records of Codex are put into them first (taco.rollout).
 
 A message that was typed leaves a `user` record. One that was queued while the agent streamed leaves
 `queue-operation enqueue` at Enter and a `user` record when its turn comes; one queued during a tool
@@ -16,6 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from taco.rollout import as_transcript
 
 _ENDS_A_TURN = frozenset({"turn_duration", "stop_hook_summary"})
 _PAID = ("input_tokens", "cache_creation_input_tokens", "output_tokens")
@@ -211,7 +215,7 @@ def _records(lines: bytes) -> Iterator[Mapping[str, Any]]:
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
-            yield record
+            yield as_transcript(record) if "payload" in record else record
 
 
 def _said(record: Mapping[str, Any]) -> str:

@@ -43,6 +43,7 @@ def environment(launch: Mapping[str, Any], pane: Mapping[str, str]) -> dict[str,
     environ = {key: str(value) for key, value in launch.items() if key not in left_out}
     environ |= {key: pane[key] for key in OF_THE_PANE if key in pane}
     environ["PATH"] = environ.get("PATH") or os.defpath
+    environ["TACO_PID"] = str(os.getpid())  # of the pane, whatever a launcher of the CLI's own starts below it
     return environ
 
 

@@ -44,7 +44,7 @@ MAX_PROMPT = 100_000  # bytes; it stands in Mother's first words, which Linux ta
 @click.option("--detach", "-d", is_flag=True, help="Do not go to the session.")
 @click.option("--edit", is_flag=True, help="Write the prompt in an editor.")
 @click.option("--socket", metavar="NAME", help="Another tmux server (tmux -L NAME).")
-@click.option("--trust", is_flag=True, help="Tell the agent CLI that you trust this project directory.")
+@click.option("--trust", is_flag=True, help="Tell Claude Code that you trust this project directory.")
 @click.option("--yolo", is_flag=True, help="No permission prompts: agents do what they like.")
 @json_option
 def start(prompt: str | None, detach: bool, edit: bool, trust: bool, as_json: bool, **options: object) -> None:

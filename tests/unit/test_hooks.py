@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from taco.hooks import AGENT_VERBS, EVENTS, command, parse_hook, settings_json
+from taco.hooks import AGENT_VERBS, CODEX_EVENTS, EVENTS, codex_arguments, command, parse_hook, settings_json
 
 NAME = "1795171128352988538-14483-UserPromptSubmit.json"
 PROMPT = {
@@ -65,6 +67,25 @@ def test_names_sort_by_time(tmp_path: Path) -> None:
     for event in EVENTS:
         run(event, tmp_path, b"{}")
     assert [parse_hook(path.name, b"{}").event for path in sorted(tmp_path.iterdir())] == list(EVENTS)
+
+
+def test_a_launcher_between_the_pane_and_the_cli_is_stepped_over(tmp_path: Path) -> None:
+    argv = ["/bin/sh", "-c", command("Stop", str(tmp_path), pid="${TACO_PID:-$PPID}")]
+    for environ in ({"TACO_PID": "7"}, {}):
+        subprocess.run(argv, input=b"{}", check=True, env={"PATH": "/usr/bin:/bin", **environ})
+    assert sorted(parse_hook(path.name, b"{}").pid for path in tmp_path.iterdir()) == sorted([7, os.getpid()])
+
+
+def test_codex_gets_its_hooks_as_arguments_that_are_toml() -> None:
+    words = codex_arguments('/tmp/it\'s "quoted" ünïcode')
+    assert words[::2] == ["-c"] * (len(CODEX_EVENTS) + 1)
+    made = tomllib.loads("\n".join(words[1::2]))["hooks"]
+    state = made.pop("state")
+    assert list(made) == list(CODEX_EVENTS)
+    assert [key.split(":")[1] for key in state][:2] == ["session_start", "user_prompt_submit"]
+    assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each["trusted_hash"]) for each in state.values())
+    again = tomllib.loads("\n".join(codex_arguments("/tmp/other")[1::2]))["hooks"]["state"]
+    assert {each["trusted_hash"] for each in again.values()}.isdisjoint(each["trusted_hash"] for each in state.values())
 
 
 def test_settings() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -78,3 +79,15 @@ def test_directories_above_are_private_too(tmp_path: Path) -> None:
 
 def test_a_disk_with_room_is_no_news(tmp_path: Path) -> None:
     assert paths.no_room(tmp_path) == paths.no_room(tmp_path / "not there") == ""
+
+
+def test_a_path_with_a_star_is_the_newest_that_fits(tmp_path: Path) -> None:
+    pattern = str(tmp_path / "[a]" / "*" / "rollout-*-7.jsonl")
+    assert paths.newest(pattern) == Path(pattern)
+    for at, name in enumerate(("2025", "2026")):
+        path = tmp_path / "[a]" / name / f"rollout-{at}-7.jsonl"
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (at, at))
+    assert paths.newest(pattern) == tmp_path / "[a]" / "2026" / "rollout-1-7.jsonl"
+    assert paths.newest("/a/b") == Path("/a/b")

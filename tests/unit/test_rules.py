@@ -81,6 +81,7 @@ def test_what_is_no_rule_or_allows_everything(rule: str) -> None:
         check(rule)
 
 
+RUN = "Would you like to run the following command?\n\nEnvironment: local\n\nReason: May it?\n\n$ npm test --\nwatch"
 SHOWN = "Bash command\n\n  npm test --\n  watch\n  Run the tests\n\nDo you want to proceed?"
 
 
@@ -99,6 +100,13 @@ SHOWN = "Bash command\n\n  npm test --\n  watch\n  Run the tests\n\nDo you want 
         (file("Write", "/p/src/other.txt"), "Create file\nnew.txt\nDo you want to create new.txt?", False),
         (Request("WebFetch", {"url": "https://e.com/a"}), 'Fetch\nurl: "https://e.com/a"\nDo you want to', True),
         (Request("Glob", {}), "anything", False),
+        (bash("npm test --watch", "May it?"), RUN, True),  # Codex
+        (bash("npm test", "May it?"), RUN, False),
+        (bash("watch", "May it?"), RUN, False),
+        (bash("npm test --watch"), RUN, False),
+        (bash("npm test --watch", "May it?"), f"{RUN}; rm -rf /", False),
+        (bash("ls"), "Would you like to run the following command?\n$ ls", True),
+        (bash(""), "Would you like to run the following command?\n$", False),
     ],
 )
 def test_a_dialog_shows_the_very_request(request_: Request, dialog: str, shown: bool) -> None:

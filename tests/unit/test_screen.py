@@ -176,3 +176,17 @@ def test_when_a_limit_ends(text: str, at: str | None) -> None:
     now = datetime(2026, 11, 20, 10, 51, tzinfo=UTC).timestamp()
     found = resets_at(text, now)
     assert (found and datetime.fromtimestamp(found, UTC).isoformat()) == at
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("or try\nagain at 10:26 PM.", "2026-11-20 22:26"),
+        ("or try again at 9:05 AM.", "2026-11-21 09:05"),
+        ("try again at Nov 23rd, 2026 2:05 PM.", "2026-11-23 14:05"),
+        ("or try again later.", None),
+    ],
+)
+def test_when_a_limit_of_codex_ends_by_the_machines_own_clock(text: str, at: str | None) -> None:
+    found = resets_at(text, datetime(2026, 11, 20, 10, 51).astimezone().timestamp())
+    assert (found and f"{datetime.fromtimestamp(found):%Y-%m-%d %H:%M}") == at

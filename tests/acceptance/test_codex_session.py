@@ -1,0 +1,249 @@
+"""A session of the real Codex CLI; its models are scripted, on loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taco.models import iso
+from tests.acceptance.claude_session import ClaudeHouse, Script, spec_of
+from tests.acceptance.codex_session import CodexSession, a_codex_house, start
+from tests.claude_stub import Received, Reply
+from tests.codex_stub import CodexStub
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.xdist_group("codex")
+TEAM = ("alpha", "beta")
+
+
+def mother(received: Received) -> Reply | None:
+    """She answers with a team when she is asked for one."""
+    plans = received.history and received.history[0].startswith("You are Mother.") and "plan now" in received.text
+    return Reply(spec_of({"name": "gamma", "role": "builds gamma"})) if plans else None
+
+
+@pytest.fixture(scope="module")
+def stub() -> Iterator[CodexStub]:
+    with CodexStub(Script(mother)) as stub:
+        yield stub
+
+
+@pytest.fixture(scope="module")
+def house(stub: CodexStub) -> Iterator[ClaudeHouse]:
+    with a_codex_house(stub) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def crew(house: ClaudeHouse, stub: CodexStub) -> CodexSession:
+    """Two agents at their prompts."""
+    crew = start(house, stub, "crew", *TEAM)
+    crew.idle()
+    return crew
+
+
+def said(sender: str, target: str, text: str) -> str:
+    """What arrives of a message."""
+    return f"[{sender} → {target}]: {text}"
+
+
+def dialog_of(crew: CodexSession, name: str, kind: str) -> dict[str, Any]:
+    """The dialog of this agent in the person's inbox, once it is there with an id."""
+
+    def met() -> Any:
+        found = crew.json("inbox")["dialogs"]
+        return next((each for each in found if (each["agent"], each["kind"]) == (name, kind) and each["id"]), None)
+
+    found: dict[str, Any] = wait_for(met, 30, lambda: f"{crew.json('inbox')}\n{crew.report(name)}")
+    return found
+
+
+def test_each_has_its_brief(crew: CodexSession) -> None:
+    for name in TEAM:
+        assert len(crew.heard(name)) == 1
+        assert crew.heard(name)[0].startswith(f"You are {name}, one of a team")
+        assert list((crew.house.root / "codex-home" / "sessions").rglob(f"*-{crew.conversation(name)}.jsonl"))
+
+
+BODIES = {
+    "one line": "when you have time",
+    "many lines": "\n".join(f"line {number}: the ☕ is {number}°" for number in range(60)),
+    "many short lines": "\n".join(f"{number}" for number in range(70)),
+    "one long line": "wörter " * 500,
+    "no ASCII": "naïve → 日本語 👩‍👩‍👧 ﷽ é",
+    "a slash command": "/exit",
+    "a shell escape": "!touch pwned",
+    "key names": "Enter C-c Escape",
+    "15,000 bytes": "\n".join("0123456789" * 10 for _ in range(150)),
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_any_text_arrives_as_it_is(crew: CodexSession, body: str) -> None:
+    crew.delivered(crew.tell("beta", body), "hook")
+    if body == BODIES["many short lines"]:  # too tall to be seen whole: it stands in a file
+        told = wait_for(lambda: next((text for text in crew.heard("beta") if "The message is long" in text), ""))
+        assert Path(told.rpartition(" ")[2]).read_text(encoding="utf-8") == body
+        return
+    crew.hears("beta", said("person", "beta", body).rstrip())
+
+
+def test_a_busy_agent_gets_it_when_it_is_idle(crew: CodexSession) -> None:
+    crew.tell("beta", "<<hold busy>>")
+    crew.wait_agent("beta", state="busy")
+    later = crew.tell("beta", "when you have time, once more")
+    assert crew.held(later, "busy")["typed_at"] is None
+    released = iso(time.time())
+    crew.release("busy")
+    assert crew.delivered(later, "hook")["typed_at"] > released
+    crew.hears("beta", said("person", "beta", "when you have time, once more"))
+
+
+def test_now_goes_into_the_turn(crew: CodexSession) -> None:
+    crew.tell("beta", "<<bash sleep 3; echo slept>>")
+    crew.wait_agent("beta", state="busy")
+    now = crew.tell("beta", "while your tool runs", "--when", "now")
+    assert crew.until(now, state="delivered")["attempts"] == 1
+    crew.hears("beta", said("person", "beta", "while your tool runs"))
+
+
+def test_a_turn_that_the_person_interrupts_is_over(crew: CodexSession) -> None:
+    crew.idle("beta")
+    crew.tell("beta", "<<bash sleep 30>>")
+    crew.reads("beta", lambda reading: reading.busy)
+    crew.press("beta", "Escape")
+    crew.idle("beta")
+    crew.delivered(crew.tell("beta", "after the interrupt"), "hook")
+
+
+@pytest.mark.parametrize("verb", ["approve", "deny"])
+def test_a_permission_is_answered_from_outside(crew: CodexSession, verb: str) -> None:
+    effect = crew.house.project / f"made-{verb}"
+    crew.tell("alpha", f"<<ask touch {effect}>>")
+    crew.reads("alpha", lambda reading: reading.waiting == "permission")
+    crew.wait_agent("alpha", state="waiting(permission)")
+    found = dialog_of(crew, "alpha", "permission")
+    assert f"touch {effect}" in " ".join(found["text"].split())
+    waiting = crew.tell("alpha", f"after {verb}")
+    assert crew.held(waiting, "waiting: permission")["typed_at"] is None
+    assert not effect.exists()
+    done = crew.json(verb, found["id"])
+    assert (done["pressed"], done["gone"]) == ("1" if verb == "approve" else "3", True)
+    crew.delivered(waiting, "hook")
+    crew.hears("alpha", said("person", "alpha", f"after {verb}"))
+    assert effect.exists() is (verb == "approve")
+
+
+def test_a_rule_of_the_persons_answers(crew: CodexSession, house: ClaudeHouse) -> None:
+    config = house.root / "c" / "taco" / "config.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text('[agents.beta]\nauto_approve = ["Bash(mkdir -p:*)"]\n')
+    try:
+        crew.tell("beta", "<<ask mkdir -p ruled>>")
+        wait_for((crew.house.project / "beta" / "ruled").exists, 30, crew.describe)
+        (event,) = crew.events("ask.approved")[-1:]
+        assert (event["agent"], event["data"].get("rule")) == ("beta", "Bash(mkdir -p:*)")
+    finally:
+        config.unlink()
+
+
+def test_a_persons_draft_is_neither_merged_nor_submitted(crew: CodexSession) -> None:
+    crew.types("beta", "dear beta, what I always")
+    crew.reads("beta", lambda reading: reading.draft)
+    waiting = crew.tell("beta", "not into that")
+    assert crew.held(waiting, "a draft stands in the composer")["attempts"] == 0
+    assert crew.read("beta").draft == "dear beta, what I always"
+    crew.clears("beta")
+    crew.delivered(waiting, "hook")
+    assert not any("dear beta" in text for text in crew.heard("beta"))
+
+
+def test_it_sends_from_its_sandbox(crew: CodexSession) -> None:
+    text = "exact: 42; it's #(touch pwned) → naïve, 'quoted' {braces}"
+    crew.tell("alpha", f'<<bash taco send beta "{text}">>')
+    crew.hears("beta", said("alpha", "beta", text))
+    crew.ran("alpha", "queued through the outbox: this sandbox does not allow connections")
+    assert crew.read("alpha").waiting == ""
+    assert not list(crew.house.root.rglob("pwned"))
+
+
+def test_its_tokens_count_for_its_budget(crew: CodexSession, house: ClaudeHouse) -> None:
+    config = house.root / "c" / "taco" / "config.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text("token_budget = 1000\n")  # one answer of the stub costs 1,042
+    try:
+        waits = crew.tell("beta", "one thing more")
+        assert "of 1,000 tokens used" in crew.held(waits, "budget: ")["hold"]
+    finally:
+        config.unlink()
+    crew.delivered(waits, "hook")
+
+
+def test_a_killed_agent_comes_back_with_its_conversation(crew: CodexSession) -> None:
+    crew.idle("beta")
+    before, conversation = crew.heard("beta"), crew.conversation("beta")
+    os.kill(crew.agent("beta")["pid"], signal.SIGKILL)
+    crew.wait_agent("beta", state="exited(signal 9)")
+    waiting = crew.tell("beta", "welcome back")
+    assert crew.held(waiting, "exited")["attempts"] == 0
+    crew.taco("agent", "restart", "beta")
+    crew.delivered(waiting, "hook")
+    crew.hears("beta", said("person", "beta", "welcome back"))
+    assert crew.conversation("beta") == conversation
+    assert crew.heard("beta") == (*before, said("person", "beta", "welcome back"))
+
+
+def test_a_stopped_session_goes_on_where_it_was_and_leaves_nothing_running(crew: CodexSession) -> None:
+    crew.idle()
+    crew.delivered(crew.tell("beta", "<<hold stopped>>"), "hook")
+    crew.tell("alpha", "<<bash sleep 321>>")
+    wait_for(lambda: "sleep 321" in crew.house.running(), what=crew.describe)
+    conversations = {name: crew.conversation(name) for name in TEAM}
+    before = crew.heard("beta")
+    crew.stop()
+    assert not crew.house.running()
+    crew.resume()
+    crew.release("stopped")
+    crew.delivered(crew.tell("alpha", "for after the break"), "hook", timeout_s=60)
+    assert {name: crew.conversation(name) for name in TEAM} == conversations
+    resumed = wait_for(lambda: crew.heard("beta")[len(before) :], what=crew.describe)
+    assert resumed[0].startswith("[taco → beta]: You were ended in the middle of your work")
+    crew.idle()
+    crew.stop()
+    assert not crew.house.running()
+
+
+def test_mothers_answer_becomes_the_team_and_yolo_asks_nobody(house: ClaudeHouse, stub: CodexStub) -> None:
+    words = ("--session", "whole", "--dir", str(house.project), "-d", "--provider", "codex", "--yolo")
+    house.taco("start", "build two things", *words)
+    whole = CodexSession(house, "whole", Path(), stub, house.project)  # type: ignore[arg-type]
+    whole.idle("mother")
+    whole.tell("mother", "plan now")
+    wait_for(lambda: whole.heard("gamma"), 60, whole.describe)
+    whole.idle()
+    whole.tell("gamma", "<<bash taco send mother 'it stands'>>")
+    whole.hears("mother", said("gamma", "mother", "it stands"))
+    assert "outbox" not in whole.results("gamma")[-1]
+    whole.stop()
+
+
+def test_trust_is_the_persons_to_give_in_its_window(house: ClaudeHouse, stub: CodexStub) -> None:
+    project = house.root / "untrusted"
+    subprocess.run(["git", "init", "-q", str(project)], check=True)
+    crew = start(house, stub, "trusting", "solo", project=project)
+    found = dialog_of(crew, "solo", "trust")
+    assert str(project / "solo") in found["text"]
+    waiting = crew.tell("solo", "are you there?")
+    assert crew.held(waiting, "waiting: trust: ")["typed_at"] is None
+    assert crew.taco("approve", found["id"], check=False).returncode == 2  # its digits choose nothing: only Enter does
+    crew.press("solo", "Enter")
+    crew.delivered(waiting, "hook")
+    assert [text[:12] for text in crew.heard("solo")] == ["You are solo", "[person → so"]
+    crew.stop()

@@ -1,0 +1,363 @@
+"""Records fixtures/screens/codex from the real CLI: `python -m tests.codex_screens`, for a new release.
+
+Each state is reached by hand's means and named here with what a reader must make of it; a screen is
+written only when `read_screen` agrees. Look at the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taco.files import load_provider
+from taco.screen import Reading, first_dialog, read_screen
+from tests.claude_screens import flat, toml
+from tests.codex_env import codex_environment
+from tests.codex_stub import CodexStub
+from tests.support.paths import PACKAGE, ROOT
+from tests.support.tmux import Tmux, new_socket
+from tests.support.waiting import wait_for
+
+HOME = Path("/tmp/demo")  # stands on the screens, so it must be nobody's
+PROJECT = HOME / "project"
+OUT = ROOT / "fixtures" / "screens" / "codex"
+SIZES = ((80, 24), (120, 40), (200, 50))
+PROVIDER = load_provider(PACKAGE / "providers" / "codex.toml")
+RULES = PROVIDER.screen
+LONG = (
+    "The quick brown fox jumps over the lazy dog and then it runs along the river until the sun goes "
+    "down behind the hills and everybody in the village lights a lamp, reads a letter and sleeps until morn"
+)
+COLOUR = {
+    "id": "colour",
+    "header": "Colour",
+    "question": "Which colour?",
+    "options": [{"label": "Red", "description": "warm"}, {"label": "Blue", "description": "cold"}],
+}
+DIALOG = """\
+Would you like to run the following command?
+
+$ rm -rf build
+
+› 1. Yes, proceed (y)
+  2. No, and tell Codex what to do differently (esc)
+
+Press enter to confirm or esc to cancel"""
+DIFF = "- › old\n+ › new\n+ • Working (3s • esc to interrupt)"
+PATCH = "apply_patch <<'E'\n*** Begin Patch\n*** Add File: /opt/outside.txt\n+hello\n*** End Patch\nE"
+READY: dict[str, Any] = {"composer": True, "ghost": True}
+DRAFT: dict[str, Any] = {"composer": True}
+
+
+def matches(capture: str, expected: dict[str, Any]) -> bool:
+    """Whether a capture is read as expected; `words` is a draft whatever its wrapping, `limit` the limit's beginning,
+    `first` names a dialog of the first start."""
+    reading = read_screen(RULES, capture)
+    dialog = first_dialog(PROVIDER.dialogs, reading)
+    found = {
+        "composer": reading.composer_row is not None,
+        "words": flat(reading.draft),
+        "first": dialog.name if dialog else "",
+        "limit": reading.limited[:24],
+        **{name: getattr(reading, name) for name in ("draft", "ghost", "placeholder", "busy", "exited", "waiting")},
+    }
+    draft = {} if "words" in expected else {"draft": ""}
+    default = {"composer": False, "ghost": False, "placeholder": False, "busy": False, "exited": False}
+    wanted = {**default, "waiting": "", "limit": "", "first": "", **draft, **expected}
+    return all(found[name] == value for name, value in wanted.items())
+
+
+@dataclass
+class Recorder:
+    """One CLI in one pane of one size, and the manifest that grows."""
+
+    tmux: Tmux
+    pane: str
+    size: str
+    manifest: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def capture(self) -> str:
+        return self.tmux.run("capture-pane", "-p", "-e", "-t", self.pane) + "\n"
+
+    def shows(self, text: str) -> None:
+        wait_for(lambda: text in self.tmux.screen(self.pane), 15, what=self.capture)
+
+    def becomes(self, **expected: Any) -> str:
+        last = ""
+
+        def reached() -> bool:
+            nonlocal last
+            last = self.capture()
+            return matches(last, expected)
+
+        wait_for(reached, 15, what=lambda: f"{expected}\n{last}\n{read_screen(RULES, last)}")
+        return last
+
+    def shot(self, state: str, **expected: Any) -> None:
+        """Waits until the screen is read as expected, and keeps it."""
+        name = f"{state}-{self.size}"
+        (OUT / f"{name}.ansi").write_text(self.becomes(**expected))
+        self.manifest[name] = expected
+        print(name, flush=True)
+
+    def keys(self, *keys: str) -> None:
+        for key in keys:
+            self.tmux.run("send-keys", "-t", self.pane, key)
+            time.sleep(0.2)
+
+    def type(self, text: str) -> None:
+        self.tmux.run("send-keys", "-t", self.pane, "-l", "--", text)
+        time.sleep(0.5)
+
+    def paste(self, text: str) -> None:
+        self.tmux.run("load-buffer", "-b", "shot", "-", stdin=text)
+        self.tmux.run("paste-buffer", "-p", "-r", "-d", "-b", "shot", "-t", self.pane)
+        time.sleep(0.5)
+
+    def enter(self, text: str) -> None:
+        """Pastes and submits."""
+        wait_for(lambda: self.read().ready, 15, what=self.capture)
+        self.paste(text)
+        wait_for(lambda: flat(text) == flat(self.read().draft) or self.read().placeholder, 15, what=self.capture)
+        self.keys("Enter")
+
+    def read(self) -> Reading:
+        return read_screen(RULES, self.capture())
+
+    def clear(self) -> None:
+        def empty() -> bool:
+            reading = self.read()
+            if reading.composer_row is not None and not reading.draft:
+                return True
+            self.keys("C-e", "C-u", "BSpace")
+            return False
+
+        wait_for(empty, 15, what=self.capture)
+
+
+@contextmanager
+def launched(
+    stub: CodexStub,
+    size: tuple[int, int],
+    manifest: dict[str, dict[str, Any]],
+    seed: Callable[[Path], None] | None = None,
+) -> Iterator[Recorder]:
+    """A CLI in a pane; `seed` changes its configuration."""
+    shutil.rmtree(HOME, ignore_errors=True)
+    PROJECT.mkdir(parents=True)
+    (PROJECT / "notes.txt").write_text("one\ntwo\n")
+    environment = codex_environment(HOME / "state", stub, PROJECT)
+    if seed:
+        seed(Path(environment["CODEX_HOME"]))
+    tmux = Tmux(new_socket())
+    try:
+        width, height = size
+        tmux.start(width, height)
+        words = [f"{name}={value}" for name, value in environment.items() if value]
+        pane = tmux.pane("sh", "-c", 'cd "$0" && exec "$@"', str(PROJECT), "env", "-i", *words, "codex", "--no-daemon")
+        tmux.run("set-option", "-t", "keeper", "status", "off")
+        tmux.run("resize-window", "-t", pane, "-x", str(width), "-y", str(height))
+        yield Recorder(tmux, pane, f"{width}x{height}", manifest)
+    finally:
+        tmux.close()
+
+
+def drafts(cli: Recorder) -> None:
+    """What a person may have left in the composer."""
+    cli.shot("idle_fresh", **READY)
+    cli.type("please wait with the")
+    cli.shot("draft_line", **DRAFT, draft="please wait with the")
+    cli.keys("Home")
+    cli.shot("draft_cursor_first", **DRAFT, draft="please wait with the")
+    cli.clear()
+    cli.type(LONG)
+    cli.shot("draft_wrapped", **DRAFT, words=LONG)
+    cli.clear()
+    cli.type("first row")
+    cli.keys("C-j")
+    cli.type("  second, indented")
+    cli.keys("C-j", "C-j")
+    cli.type("fourth")
+    cli.shot("draft_rows", **DRAFT, draft="first row\n  second, indented\n\nfourth")
+    cli.clear()
+    cli.keys("C-j")
+    cli.type("below an empty row")
+    cli.shot("draft_first_row_empty", **DRAFT, draft="\nbelow an empty row")
+    cli.clear()
+    cli.paste(DIALOG)
+    cli.shot("draft_quotes_dialog", **DRAFT, words=flat(DIALOG))
+    cli.clear()
+    cli.type("/mo")
+    cli.shot("draft_slash", **DRAFT, draft="/mo")
+    cli.clear()
+    cli.paste("x" * 1500)
+    cli.shot("placeholder", **DRAFT, draft="[Pasted Content 1500 chars]", placeholder=True)
+    cli.type(" and more")
+    cli.shot("placeholder_and_text", **DRAFT, draft="[Pasted Content 1500 chars] and more")
+    cli.clear()
+    cli.keys("?")
+    cli.shot("idle_help", **READY)
+    cli.keys("BSpace")
+
+
+def work(cli: Recorder) -> None:
+    """Turns of an agent, with and without people in between."""
+    cli.enter("hello there")
+    cli.shows("ack ")
+    cli.shot("idle_replied", **READY)
+    cli.enter(f"<<say {DIALOG}>>")
+    cli.shows("Worked for")
+    cli.shot("idle_quotes_dialog", **READY)
+    cli.enter(f"<<say ```diff\n{DIFF}\n```\n› Ask Codex to do anything\n\n  stub-model default · /tmp/demo>>")
+    cli.shows("Worked for")
+    cli.shot("idle_quotes_composer", **READY)
+    cli.enter("<<say Working (3s • esc to interrupt)>>")
+    cli.shows("Worked for")
+    cli.shot("idle_quotes_spinner", **READY)
+    cli.enter("<<slow 30>>")
+    cli.shows("word word")
+    cli.shot("busy_streaming", **READY)  # only the title tells
+    cli.type("wait, use the")
+    cli.shot("busy_streaming_draft", **DRAFT, draft="wait, use the")
+    cli.clear()
+    cli.keys("Escape")
+    cli.shows("interrupted")
+    cli.shot("idle_interrupted", **READY)
+    cli.enter("[mother → backend]: <<wait 30>> first")
+    cli.shot("busy_silent", **READY, busy=True)
+    cli.keys("Escape")
+    cli.becomes(**READY)
+    cli.enter("<<bash sleep 30>>")
+    cli.shows("background terminal")
+    cli.shot("busy_tool", **READY, busy=True)
+    cli.enter("how far are you?")
+    cli.shows("↳")
+    cli.shot("busy_queued", **READY, busy=True)
+    cli.type("and then")
+    cli.shot("busy_draft", **DRAFT, busy=True, draft="and then")
+    cli.clear()
+    cli.keys("Escape", "Escape")
+    cli.becomes(**READY)
+
+
+def scrollback(cli: Recorder) -> None:
+    """Much history, a dialog in it, and another size."""
+    cli.enter(f"<<say {DIALOG}>>")
+    cli.shows("Worked for")
+    tall = "\n".join(f"- row {number}" for number in range(80))
+    cli.paste(tall)
+    wait_for(lambda: cli.read().draft.endswith("row 79"), 15, what=cli.capture)
+    cli.shot("draft_tall", **DRAFT, words=flat(cli.read().draft))
+    cli.keys("C-c")
+    cli.enter(f"<<say {tall}\n{'- ' + 'and much more ' * 70}>>")
+    cli.shows("and much more")
+    cli.shot("idle_scrolled", **READY)
+    width, height = map(int, cli.size.split("x"))
+    cli.type("a draft that stands while the window changes")
+    cli.tmux.run("resize-window", "-t", cli.pane, "-x", str(width - 17), "-y", str(height - 5))
+    cli.shot("draft_resized", **DRAFT, draft="a draft that stands while the window changes")
+
+
+def dialogs(cli: Recorder) -> None:
+    """What waits for a person while an agent works."""
+    cli.enter(f"<<say {DIALOG}>>")
+    cli.shows("Worked for")
+    for state, text in (
+        ("permission", f"<<ask touch {PROJECT}/made; echo $HOME>>"),
+        ("permission_write", f"<<tool exec_command {json.dumps({'cmd': PATCH})}>>"),
+    ):
+        cli.enter(text)
+        cli.shot(state, waiting="permission")
+        cli.keys("Escape")
+        cli.becomes(**READY)
+    cli.enter("/model")
+    cli.shot("menu", waiting="dialog")
+    cli.keys("Escape")
+    cli.becomes(**READY)
+    cli.keys("BTab")
+    cli.shows("Plan mode")
+    cli.shot("idle_plan_mode", **READY)
+    cli.enter(f"<<tool request_user_input {json.dumps({'questions': [COLOUR]})}>>")
+    cli.shot("question", waiting="question")
+    cli.keys("Escape")
+    cli.becomes(**READY)
+    cli.enter("<<say <proposed_plan>\n1. do this\n</proposed_plan>>>")
+    cli.shot("plan", waiting="plan")
+    cli.keys("Escape")
+    cli.becomes(**READY)
+
+
+def endings(cli: Recorder) -> None:
+    """Errors, a limit, and the end."""
+    cli.enter("<<error 500>>")
+    cli.shows("■")
+    cli.shot("idle_error", **READY)
+    cli.enter("<<error 429>>")
+    cli.shot("limited", **READY, limit="You’ve hit your usage li")
+    cli.enter("hello again")
+    cli.shows("ack ")
+    cli.shot("idle_after_limit", **READY)
+    cli.enter("/exit")
+    cli.shot("exited", exited=True)
+
+
+def first_runs(stub: CodexStub, size: tuple[int, int], manifest: dict[str, dict[str, Any]]) -> None:
+    """The dialogs of a first start, each in a configuration that lacks one thing."""
+    with launched(stub, size, manifest, seed=lambda path: (path / "config.toml").unlink()) as cli:
+        cli.shot("login", waiting="login", first="login")
+    with launched(stub, size, manifest, seed=untrusted) as cli:
+        cli.shot("trust", waiting="trust", first="trust")
+    with launched(stub, size, manifest, seed=with_hook) as cli:
+        cli.shot("hooks", waiting="hooks", first="hooks")
+    with launched(stub, size, manifest, seed=outdated) as cli:
+        cli.shot("update", waiting="update", first="update")
+
+
+def untrusted(config_dir: Path) -> None:
+    """A repository that nobody has decided about: elsewhere Codex does not ask."""
+    subprocess.run(["git", "init", "-q", str(PROJECT)], check=True)
+    path = config_dir / "config.toml"
+    path.write_text(path.read_text().partition("[projects")[0])
+
+
+def with_hook(config_dir: Path) -> None:
+    """A hook that nobody has looked at yet."""
+    group = {"hooks": [{"type": "command", "command": "true"}]}
+    (config_dir / "hooks.json").write_text(json.dumps({"hooks": {"Stop": [group]}}))
+
+
+def outdated(config_dir: Path) -> None:
+    """A release of the far future is known."""
+    path = config_dir / "config.toml"
+    path.write_text(path.read_text().replace("check_for_update_on_startup = false\n", ""))
+    checked = {"latest_version": "999.0.0", "last_checked_at": "2999-01-01T00:00:00Z", "dismissed_version": None}
+    (config_dir / "version.json").write_text(json.dumps(checked))
+
+
+def record(only: str) -> None:
+    """Every part whose name and width contain `only`; all without."""
+    path = OUT / "expected.toml"
+    OUT.mkdir(parents=True, exist_ok=True)
+    manifest = tomllib.loads(path.read_text()) if path.exists() else {}
+    with CodexStub() as stub:
+        for size in SIZES:
+            for part in (drafts, work, scrollback, dialogs, endings):
+                if only in f"{part.__name__} {size[0]}":
+                    with launched(stub, size, manifest) as cli:
+                        part(cli)
+            if only in f"{first_runs.__name__} {size[0]}":
+                first_runs(stub, size, manifest)
+            path.write_text(toml(manifest))
+
+
+if __name__ == "__main__":
+    record(sys.argv[1] if len(sys.argv) > 1 else "")
