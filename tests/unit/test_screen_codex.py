@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from taco.dialog import choose, no, open_dialog, yes
+from taco.choices import choose, no, yes
+from taco.dialog import open_dialog
 from taco.screen import plain, read_screen
 from tests.codex_screens import OUT, PROVIDER, RULES, matches
 from tests.support.paths import ROOT
