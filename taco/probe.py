@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from taco import message
+from taco import message, processes
 from taco.agents import Agents, Ground, write_command
 from taco.doctor import Check, bad, ok, output, tested, warn
 from taco.errors import TacoError
@@ -95,8 +95,11 @@ def _program(provider: Provider, bench: Bench) -> Check:
 
 async def _ends(agents: Agents, agent: Agent) -> Check:
     killed = await agents.end(agent, grace_s=ENDS_WITHIN_S)
-    left = agents.processes([agent])
-    if left:
+    deadline = time.monotonic() + SHOWS_WITHIN_S
+    while left := [each for each in agents.processes([agent]) if processes.is_alive(each.pid)]:
+        if time.monotonic() < deadline:  # what was killed takes a moment to be gone
+            await asyncio.sleep(POLL_S)
+            continue
         return bad("ends", f"{len(left)} processes are left: {', '.join(str(each.pid) for each in left)}", "end them")
     if killed:
         return warn("ends", f"{len(killed)} processes had to be killed after {ENDS_WITHIN_S:g} s")

@@ -387,28 +387,6 @@ def test_a_killed_agent_comes_back_with_its_conversation(crew: ClaudeSession) ->
     assert crew.heard("beta") == (*before, said("person", "beta", "welcome back"))
 
 
-def test_a_conversation_that_was_cleared_is_followed(crew: ClaudeSession) -> None:
-    crew.idle("beta")
-    before = crew.conversation("beta")
-    crew.types("beta", "/clear")
-    crew.press("beta", "Enter")
-    wait_for(lambda: crew.conversation("beta") != before, what=lambda: crew.report("beta"))
-    crew.delivered(crew.tell("beta", "after the clear"), "hook")
-    crew.idle("beta")
-    os.kill(crew.agent("beta")["pid"], signal.SIGKILL)
-    crew.wait_agent("beta", state="exited(signal 9)")
-    crew.taco("agent", "restart", "beta")
-    crew.delivered(crew.tell("beta", "and after its end"), "hook")
-    both = [said("person", "beta", text) for text in ("after the clear", "and after its end")]
-
-    def resumed() -> bool:
-        """Whether its model was sent the conversation since the clear, and nothing before it."""
-        heard = [each.history for each in crew.stub.requests if both[1] in each.history]
-        return bool(heard) and list(heard[-1][-2:]) == both and not heard[-1][0].startswith("You are beta")
-
-    wait_for(resumed, what=lambda: crew.report("beta"))
-
-
 def test_a_stopped_session_goes_on_where_it_was(crew: ClaudeSession) -> None:
     crew.idle()
     crew.delivered(crew.tell("beta", "<<hold stopped>>"), "hook")
@@ -433,6 +411,28 @@ def test_a_stopped_session_goes_on_where_it_was(crew: ClaudeSession) -> None:
 
 
 # The first start
+
+
+def test_a_conversation_that_was_cleared_is_followed(crew: ClaudeSession) -> None:
+    crew.idle("beta")
+    before = crew.conversation("beta")
+    crew.types("beta", "/clear")
+    crew.press("beta", "Enter")
+    wait_for(lambda: crew.conversation("beta") != before, what=lambda: crew.report("beta"))
+    crew.delivered(crew.tell("beta", "after the clear"), "hook")
+    crew.idle("beta")
+    os.kill(crew.agent("beta")["pid"], signal.SIGKILL)
+    crew.wait_agent("beta", state="exited(signal 9)")
+    crew.taco("agent", "restart", "beta")
+    crew.delivered(crew.tell("beta", "and after its end"), "hook")
+    both = [said("person", "beta", text) for text in ("after the clear", "and after its end")]
+
+    def resumed() -> bool:
+        """Whether its model was sent the conversation since the clear, and nothing before it."""
+        heard = [each.history for each in crew.stub.requests if both[1] in each.history]
+        return bool(heard) and list(heard[-1][-2:]) == both and not heard[-1][0].startswith("You are beta")
+
+    wait_for(resumed, what=lambda: crew.report("beta"))
 
 
 def test_the_dialogs_of_the_first_start_wait_for_the_person(house: ClaudeHouse, stub: ClaudeStub) -> None:

@@ -53,7 +53,8 @@ class Prompt(Question[str | None]):
     ) -> None:
         """`does` is what Enter does, `given` stands there already."""
         super().__init__(title, text, ("Enter", does), ("Esc", "leave it"))
-        self._given, self._heard = given, heard
+        self._heard = heard
+        self._entry = Entry(given, id="entry")
         self._early = ""
 
     def compose(self) -> ComposeResult:
@@ -62,14 +63,13 @@ class Prompt(Question[str | None]):
             yield Lines(id="question")
             with Horizontal(id="typed"):
                 yield Lines(id="arrow")
-                yield Entry(self._given, id="entry")
+                yield self._entry
             yield Lines(id="prompt-keys")
 
     def on_mount(self) -> None:
         """Draw once; the size may change later."""
-        entry = self.query_one(Entry)
-        self.set_focus(entry)
-        entry.insert_text_at_cursor(self._early)
+        self.set_focus(self._entry)
+        self._entry.insert_text_at_cursor(self._early)
         self.query_one("#arrow", Lines).show([Line((Span(" › ", "title"),))])
         self.show_question()
         self.ready.set()
@@ -77,7 +77,7 @@ class Prompt(Question[str | None]):
     def take(self, text: str) -> None:
         """Put in what was typed before the line was there."""
         if self.ready.is_set():
-            self.query_one(Entry).insert_text_at_cursor(text)
+            self._entry.insert_text_at_cursor(text)
         else:
             self._early += text
 
