@@ -30,6 +30,8 @@ def seed_config(config_dir: Path, url: str, trusted: Sequence[Path] = ()) -> Non
         'model = "stub-model"',
         'model_provider = "stub"',
         "check_for_update_on_startup = false",
+        "[sandbox_workspace_write]",
+        "exclude_slash_tmp = true",  # else its sandbox mounts over /tmp/.git, and leaves that when it is killed
         "[analytics]",
         "enabled = false",
         "[model_providers.stub]",

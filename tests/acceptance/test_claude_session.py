@@ -474,6 +474,9 @@ def test_yolo_asks_nobody_and_trust_notes_one_directory(house: ClaudeHouse, stub
     project.mkdir()
     path = house.root / "claude-config" / ".claude.json"
     before = json.loads(path.read_text())
+    for parent in project.parents:  # below a trusted directory nothing has to be noted
+        before["projects"].pop(str(parent), None)
+    path.write_text(json.dumps(before))
     spec = house.spec("wild", "gamma")
     options = ("--trust", "--yolo", "--no-mother", "--spec", str(spec))
     wild = start(house, stub, "wild", *options, project=project, IS_SANDBOX="0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -29,6 +30,9 @@ def mother(received: Received) -> Reply | None:
     return Reply(spec_of({"name": "gamma", "role": "builds gamma"})) if plans else None
 
 
+LEFT = (".git", ".codex", ".agents", ".aws")
+
+
 @pytest.fixture(scope="module")
 def stub() -> Iterator[CodexStub]:
     with CodexStub(Script(mother)) as stub:
@@ -37,8 +41,13 @@ def stub() -> Iterator[CodexStub]:
 
 @pytest.fixture(scope="module")
 def house(stub: CodexStub) -> Iterator[ClaudeHouse]:
+    before = {name: Path("/tmp", name).exists() for name in LEFT}
     with a_codex_house(stub) as house:
         yield house
+    for name in LEFT:  # where its sandbox mounts something over; a killed one leaves them: /tmp would be a repository
+        if not before[name]:
+            with contextlib.suppress(OSError):
+                Path("/tmp", name).rmdir()
 
 
 @pytest.fixture(scope="module")
