@@ -154,8 +154,12 @@ class MonitorApp(App[None]):
 
     def on_key(self, event: events.Key) -> None:
         """A letter that was typed before the line for it was there: whoever has the focus takes the others."""
-        if isinstance(self.screen, Prompt) and event.is_printable and event.character:
-            self.screen.take(event.character)
+        if not self.screen_stack:  # typed before anything was drawn, or after the end
+            event.prevent_default()
+            return
+        front = self.screen_stack[-1]
+        if isinstance(front, Prompt) and event.is_printable and event.character:
+            front.take(event.character)
             event.prevent_default()
 
     def action_unfilter(self) -> None:

@@ -16,4 +16,4 @@ def rows_of(svg: str) -> list[str]:
         place = round(float(x) / CELL)
         so_far = rows.get(int(row), "")
         rows[int(row)] = so_far.ljust(place) + html.unescape(text).replace("\xa0", " ")
-    return [rows.get(row, "").rstrip() for row in range(max(rows) + 1)]
+    return [rows.get(row, "").rstrip() for row in range(max(rows, default=-1) + 1)]  # nothing may be drawn yet

@@ -61,6 +61,7 @@ async def test_keys_that_come_all_at_once_mean_what_they_mean_one_by_one() -> No
     """Over a slow line a whole sentence arrives in one piece: the agent is the selected one, no letter is a command."""
     source = FakeSource()
     async with running(source) as (app, _):
+        await shows(app, "backend_dev")
         for key in ("down", "down", "s", *"restart r y q d b p", "enter"):
             character = " " if key == " " else key if len(key) == 1 else None
             app.post_message(events.Key("space" if key == " " else key, character))
