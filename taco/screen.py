@@ -19,8 +19,9 @@ from taco.provider import Dialog, Screen, Waiting
 _ESCAPE = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\].*?(?:\x1b\\|\x07)|\x1b[()].|[\x0e\x0f]")
 _SGR = re.compile(r"\x1b\[([0-9;:]*)m")
 _RESETS = re.compile(
-    r"\b(?:resets|try\sagain\sat)\s(?:(?P<day>[A-Z][a-z]{2} \d{1,2})(?:st|nd|rd|th)?, (?:(?P<year>\d{4}),? )?)?"
-    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?P<half>[ap]m| [AP]M)(?: \((?P<zone>[\w/+-]+)\))?"
+    r"\b(?:resets(?:\sat)?|try\sagain\sat)\s"
+    r"(?:(?P<day>[A-Z][a-z]{2} \d{1,2})(?:st|nd|rd|th)?, (?:(?P<year>\d{4}),? )?)?"
+    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?P<half>[ap]m| [AP]M)(?: \(?(?P<zone>[A-Z][\w/+-]+)\)?)?"
 )
 
 
@@ -37,6 +38,7 @@ class Reading:
     busy: bool = False
     waiting: str = ""  # name of the dialog that is up
     waiting_row: int = -1  # 0-based row where what shows it begins; -1: none is up
+    queued: bool = False  # the CLI holds input until its turn ends
     limited: str = ""  # the text that says so
     exited: bool = False
 
@@ -71,6 +73,7 @@ def read_screen(screen: Screen, capture: str) -> Reading:
     reading = Reading(
         tuple(lines),
         busy=not exited and _last(screen.busy, text, 0) is not None,
+        queued=not exited and _last(screen.queued, text, 0) is not None,
         waiting=waiting,
         waiting_row=waiting_row,
         limited=_limit(limited) if limited and not exited else "",
@@ -97,8 +100,8 @@ def first_dialog(dialogs: Sequence[Dialog], reading: Reading) -> Dialog | None:
 
 
 def resets_at(limited: str, now: float) -> float | None:
-    """When a limit ends, epoch seconds: of `… resets 1:51pm (UTC)`, `… resets Nov 23, 2pm (UTC)`, `… try again at
-    10:26 PM.` or `… try again at Nov 23rd, 2026 2:00 PM.`
+    """When a limit ends, epoch seconds: of `… resets 1:51pm (UTC)`, `… resets Nov 23, 2pm (UTC)`, `… resets at 12:15
+    AM UTC.`, `… try again at 10:26 PM.` or `… try again at Nov 23rd, 2026 2:00 PM.`
 
     A time without a date is the next one after `now`; None when the text names no time.
     """
