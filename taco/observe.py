@@ -62,6 +62,7 @@ class _Watch:
     awaits_brief: bool = False  # started with its first prompt as an argument, and not come to it yet
     prompts: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_PROMPTS))
     begun: bool = False  # its transcript holds a message
+    composed_at: float = 0.0  # when its composer was seen first
     session_id: str = ""
     limit: tuple[str, float] = ("", 0.0)  # what the screen says of a usage limit, and when the CLI said it
     answer: tuple[int, str] = (-1, "")  # size of the transcript when it was read, and the last answer in it
@@ -279,7 +280,7 @@ class Observer:
             started_at=max(watch.started_at, watch.asked_at),  # the time that a person took does not count
             ready_timeout_s=self._ready_timeout_s,
             limited_at=self._limited_at(watch),
-            awaits_brief=self._awaits_brief(watch),
+            comes_up=self._comes_up(watch),
         )
         if watch.state.level is Level.WAITING and watch.hook is None:
             watch.asked_at = self._now()
@@ -317,13 +318,17 @@ class Observer:
             watch.limit = (limited, said or self._now())
         return watch.limit[1]
 
-    def _awaits_brief(self, watch: _Watch) -> bool:
-        """Whether its first prompt, an argument, is not in its transcript yet; hooks tell it where there are any."""
+    def _comes_up(self, watch: _Watch) -> bool:
+        """Whether its first prompt, an argument, is not in its transcript yet (hooks tell it, where there are any), or
+        its composer is too young to be pasted into."""
         provider = watch.provider
-        if provider.hooks or provider.first_prompt != "argument" or not provider.transcript:
-            return False
-        watch.begun = watch.begun or has_begun(self._said_since(watch, 0))
-        return not watch.begun
+        if not provider.hooks and provider.first_prompt == "argument" and provider.transcript and not watch.begun:
+            watch.begun = has_begun(self._said_since(watch, 0))
+            if not watch.begun:
+                return True
+        if provider.ready_ms and not watch.composed_at and watch.reading and watch.reading.composer_row is not None:
+            watch.composed_at = self._now()
+        return self._now() - watch.composed_at < provider.ready_ms / 1_000
 
     def _sighting(self, watch: _Watch) -> Sighting | None:
         if watch.awaits_brief:

@@ -111,6 +111,7 @@ class Provider(_Model):
     interrupt: tuple[str, ...] = ("Escape",)
     hooks: Literal["", "claude", "codex"] = ""
     allow: Literal["", "gemini"] = ""  # whose rules {settings} is, where no hooks come with them: what agents may call
+    ready_ms: int = Field(0, ge=0, le=10_000)  # how long its first composer takes nothing yet that is pasted
     hooks_from_start: bool = True  # the first comes when it is ready for input; else with its first turn
     trust: Literal["", "claude"] = ""  # whose record of trusted directories it keeps (taco.trust)
     session_file: str = ""  # path with {pid}; the CLI's own file of its state

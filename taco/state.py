@@ -67,14 +67,14 @@ def judge(
     started_at: float,
     ready_timeout_s: float,
     limited_at: float | None = None,
-    awaits_brief: bool = False,
+    comes_up: bool = False,
 ) -> AgentState:
     """What `agent` is doing at `now`.
 
     `reading` is its screen now (None: not looked at), `sighting` the newest word of hooks or session file,
     `started_at` when its process was launched, `limited_at` when the CLI said what `reading.limited` holds (None: just
-    now), `awaits_brief` that its first prompt is not in its transcript yet. `since` is left as it is in `agent.state`
-    while the level stays.
+    now), `comes_up` that it is drawn, but not ready yet by what else is known of it. `since` is left as it is in
+    `agent.state` while the level stays.
     """
     is_limited = reading is not None and _is_limited(reading, now if limited_at is None else limited_at, now)
     found = _of_pane(agent, pane) or _of_screen(provider, reading, is_limited=is_limited)
@@ -82,7 +82,7 @@ def judge(
     if found is None:
         young = now - started_at < _SILENT_S
         is_fresh = not agent.session_id  # nobody has named its conversation yet
-        awaited = awaits_brief or bool(provider.hooks and (provider.hooks_from_start or is_fresh))
+        awaited = comes_up or bool(provider.hooks and (provider.hooks_from_start or is_fresh))
         found = _of_sources(provider, pane, reading, sighting, now, awaited=awaited and not late, young=young)
     if found is None:
         found = AgentState(Level.UNKNOWN if late else Level.STARTING, "", now, "screen" if reading else "pane")

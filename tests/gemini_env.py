@@ -23,7 +23,7 @@ def seed_config(home: Path, trusted: Sequence[Path] = ()) -> None:
         "security": {"auth": {"selectedType": "gemini-api-key"}},
         "general": {"enableAutoUpdate": False, "enableAutoUpdateNotification": False},
         "privacy": {"usageStatisticsEnabled": False},
-        "model": {"name": "gemini-2.5-flash"},
+        "model": {"name": "gemini-2.5-flash", "disableLoopDetection": True},
     }
     (directory / "settings.json").write_text(json.dumps(settings, indent=1))
     rules = {str(path): "TRUST_FOLDER" for path in trusted}

@@ -30,6 +30,7 @@ from tests.recording import (
     screens_of,
 )
 from tests.stub import Received, Reply
+from tests.support.waiting import wait_for
 
 SCREENS = screens_of("gemini")
 COLOUR = {
@@ -49,6 +50,7 @@ DIALOG = """\
 ╰──────────────────────────────────────────────────────────────────────╯"""
 DIFF = "- > old\n+ > new\n+ ⠸ Thinking... (esc to cancel, 3s)"
 COMPOSER = " >   Type your message or @path/to/file\n\n workspace (/directory)\n /tmp/demo/project"
+WRITTEN = HOME / "written"  # all that the CLI has written to its terminal
 READY: dict[str, Any] = {"composer": True, "ghost": True}
 DRAFT: dict[str, Any] = {"composer": True}
 
@@ -73,16 +75,33 @@ def launched(
     if seed:
         seed(HOME / "state" / "home" / ".gemini")
     with in_pane(SCREENS, size, manifest, environment, ["gemini", *args]) as cli:
+        cli.tmux.run("pipe-pane", "-O", "-t", cli.pane, f"cat >{WRITTEN}")
         yield cli
 
 
 def ready(cli: Recorder) -> None:
-    """Waits for the composer."""
+    """Waits for the composer, and until a paste is one: that is a moment later."""
     cli.becomes(**READY)
+    wait_for(lambda: b"\x1b[?2004h" in WRITTEN.read_bytes(), 30, what=cli.capture)
+
+
+def enter(cli: Recorder, text: str) -> None:
+    """Gives a text and submits it: an Enter that comes too soon after a paste is a line break."""
+    cli.enter(text)
+
+    def taken() -> bool:
+        reading = cli.read()
+        if reading.composer_row is None or not reading.draft.strip():
+            return True
+        cli.keys("Enter")
+        return False
+
+    wait_for(taken, 30, what=cli.capture)
 
 
 def drafts(cli: Recorder) -> None:
     """What a person may have left in the composer."""
+    ready(cli)
     cli.shot("idle_fresh", **READY)
     cli.type("please wait with the")
     cli.shot("draft_line", **DRAFT, draft="please wait with the")
@@ -128,33 +147,33 @@ def drafts(cli: Recorder) -> None:
 def work(cli: Recorder) -> None:
     """Turns of an agent, with and without people in between."""
     ready(cli)
-    cli.enter("hello there")
+    enter(cli, "hello there")
     cli.shows("ack ")
     cli.shot("idle_replied", **READY)
-    cli.enter(f"<<say {DIALOG}>>")
+    enter(cli, f"<<say {DIALOG}>>")
     cli.shows("✦ ╭")
     cli.shot("idle_quotes_dialog", **READY)
-    cli.enter(f"<<say ```diff\n{DIFF}\n```\n{COMPOSER}>>")
+    enter(cli, f"<<say ```diff\n{DIFF}\n```\n{COMPOSER}>>")
     cli.shows("✦ ")
     cli.shot("idle_quotes_composer", **READY)
-    cli.enter("<<say ⠸ Thinking... (esc to cancel, 3s)>>")
+    enter(cli, "<<say ⠸ Thinking... (esc to cancel, 3s)>>")
     cli.shows("✦ ⠸")
     cli.shot("idle_quotes_spinner", **READY)
-    cli.enter("<<slow 60>>")
+    enter(cli, "<<slow 60>>")
     cli.shows("word word")
     cli.shot("busy_streaming", **READY, busy=True)
     cli.keys("Escape")
     cli.shows("Request cancelled")
     cli.shot("idle_interrupted", **READY)
-    cli.enter("[mother → backend]: <<wait 60>> first")
+    enter(cli, "[mother → backend]: <<wait 60>> first")
     cli.shot("busy_silent", **READY, busy=True)
     cli.keys("Escape")
     cli.becomes(**READY)
-    cli.enter("<<bash sleep 60>>")
+    enter(cli, "<<bash sleep 60>>")
     cli.becomes(waiting="permission")
     cli.keys("1")
     cli.shot("busy_tool", **READY, busy=True)
-    cli.enter("how far are you?")
+    enter(cli, "how far are you?")
     cli.shot("busy_queued", **READY, busy=True, queued=True)
     cli.type("and then")
     cli.shot("busy_draft", **DRAFT, busy=True, queued=True, draft="and then")
@@ -165,10 +184,10 @@ def work(cli: Recorder) -> None:
 def scrollback(cli: Recorder) -> None:
     """Much history, a dialog in it, and another size."""
     ready(cli)
-    cli.enter(f"<<say {DIALOG}>>")
+    enter(cli, f"<<say {DIALOG}>>")
     cli.shows("✦ ╭")
     tall = "\n".join(f"- row {number}" for number in range(80))
-    cli.enter(f"<<say {tall}\n{'- ' + 'and much more ' * 70}>>")
+    enter(cli, f"<<say {tall}\n{'- ' + 'and much more ' * 70}>>")
     cli.shows("and much more")
     cli.shot("idle_scrolled", **READY)
     for number in range(30):
@@ -188,7 +207,7 @@ def scrollback(cli: Recorder) -> None:
 def dialogs(cli: Recorder) -> None:
     """What waits for a person while an agent works."""
     ready(cli)
-    cli.enter(f"<<say {DIALOG}>>")
+    enter(cli, f"<<say {DIALOG}>>")
     cli.shows("✦ ╭")
     written = {"file_path": f"{PROJECT}/made.txt", "content": "hello\n"}
     fetched = {"prompt": "look at https://example.com/x"}
@@ -197,15 +216,15 @@ def dialogs(cli: Recorder) -> None:
         ("permission_write", f"<<tool write_file {json.dumps(written)}>>"),
         ("permission_fetch", f"<<tool web_fetch {json.dumps(fetched)}>>"),
     ):
-        cli.enter(text)
+        enter(cli, text)
         cli.shot(state, waiting="permission")
         cli.keys("Escape")
         ready(cli)
-    cli.enter(f"<<tool ask_user {json.dumps({'questions': [COLOUR]})}>>")
+    enter(cli, f"<<tool ask_user {json.dumps({'questions': [COLOUR]})}>>")
     cli.shot("question", waiting="question")
     cli.keys("Escape")
     ready(cli)
-    cli.enter("/model")
+    enter(cli, "/model")
     cli.shot("menu", waiting="dialog")
     cli.keys("Escape")
     ready(cli)
@@ -220,25 +239,25 @@ def dialogs(cli: Recorder) -> None:
 def endings(cli: Recorder) -> None:
     """Errors, limits, and the end."""
     ready(cli)
-    cli.enter("<<error 401>>")
+    enter(cli, "<<error 401>>")
     cli.shows("✕")
     cli.shot("idle_error", **READY)
-    cli.enter("<<error 500>>")
+    enter(cli, "<<error 500>>")
     cli.shot("busy_retrying", **READY, busy=True)
     cli.keys("Escape")
     ready(cli)
-    cli.enter("<<error 429>>")
+    enter(cli, "<<error 429>>")
     cli.shot("limited_menu", waiting="limit", limit="Usage limit reached for gemini-2.5-flash.")
     cli.keys("2")
     cli.shot("limited", **READY, limit="API Error: You have exhausted your daily quota")
-    cli.enter("hello again")
+    enter(cli, "hello again")
     cli.shows("ack ")
     cli.shot("idle_after_limit", **READY)
-    cli.enter("limited for hours")
+    enter(cli, "limited for hours")
     cli.shot("limited_until", waiting="limit", limit="Usage limit reached for gemini-2.5-flash. Access resets at ")
     cli.keys("2")
     cli.becomes(**READY, limit="API Error: ")
-    cli.enter("/quit")
+    enter(cli, "/quit")
     cli.shot("exited", exited=True)
 
 
@@ -259,8 +278,9 @@ def vim(cli: Recorder) -> None:
 
 def coloured(cli: Recorder) -> None:
     """What a terminal of 24-bit colour gets: the composer is a bar, and so is every message above it."""
+    ready(cli)
     cli.shot("colour_idle_fresh", **READY)
-    cli.enter("hello there")
+    enter(cli, "hello there")
     cli.shows("ack ")
     cli.shot("colour_idle_replied", **READY)
     cli.type("first row")
@@ -268,7 +288,7 @@ def coloured(cli: Recorder) -> None:
     cli.type("third")
     cli.shot("colour_draft_rows", **DRAFT, draft="first row\n\nthird")
     cli.clear()
-    cli.enter("<<bash sleep 60>>")
+    enter(cli, "<<bash sleep 60>>")
     cli.shot("colour_permission", waiting="permission")
     cli.keys("1")
     cli.shot("colour_busy_tool", **READY, busy=True)
@@ -277,6 +297,7 @@ def coloured(cli: Recorder) -> None:
 
 def freed(cli: Recorder) -> None:
     """The mode without permissions has a prompt of its own."""
+    ready(cli)
     cli.shot("idle_yolo", **READY)
     cli.type("a draft")
     cli.shot("draft_yolo", **DRAFT, draft="a draft")
@@ -288,14 +309,27 @@ def first_runs(stub: GeminiStub, size: tuple[int, int], manifest: dict[str, Expe
         cli.shot("trust", waiting="trust", first="trust")
     with launched(stub, size, manifest, seed=lambda path: (path / "settings.json").unlink()) as cli:
         cli.shot("login", waiting="login", first="login")
+    with launched(stub, size, manifest, seed=with_loops) as cli:
+        ready(cli)
+        enter(cli, f"<<say {'- and so on ' * 40}>>")
+        cli.shot("loop", waiting="loop")
     with launched(stub, size, manifest, "--resume", "3b241101-e2bb-4255-8caf-4136c566a962") as cli:
         cli.shot("no_conversation", first="no_conversation")
 
 
 def in_vim(path: Path) -> None:
     """A person's settings with vim's keys."""
+    _change(path, "general", "vimMode", True)
+
+
+def with_loops(path: Path) -> None:
+    """Settings in which an answer that repeats itself is noticed."""
+    _change(path, "model", "disableLoopDetection", False)
+
+
+def _change(path: Path, group: str, key: str, value: bool) -> None:
     settings = json.loads((path / "settings.json").read_text())
-    settings["general"]["vimMode"] = True
+    settings[group][key] = value
     (path / "settings.json").write_text(json.dumps(settings))
 
 
