@@ -18,6 +18,7 @@ from taco.provider import Dialog, Screen, Waiting
 # SGR, other CSI, OSC (hyperlinks since tmux 3.4), and the shifts around line-drawing characters
 _ESCAPE = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\].*?(?:\x1b\\|\x07)|\x1b[()].|[\x0e\x0f]")
 _SGR = re.compile(r"\x1b\[([0-9;:]*)m")
+_FRAME = re.compile(r" *│\n *│ *")  # from one row in a frame to the next
 _RESETS = re.compile(
     r"\b(?:resets(?:\sat)?|try\sagain\sat)\s"
     r"(?:(?P<day>[A-Z][a-z]{2} \d{1,2})(?:st|nd|rd|th)?, (?:(?P<year>\d{4}),? )?)?"
@@ -131,9 +132,9 @@ def _zone(name: str | None) -> tzinfo | None:
 
 
 def _limit(found: re.Match[str]) -> str:
-    """The group `text` of a match when its pattern has one, else all of it."""
+    """The group `text` of a match when its pattern has one, else all of it; without the frame around its rows."""
     text: str = found["text"] if "text" in found.re.groupindex else found[0]
-    return text.strip()
+    return _FRAME.sub(" ", text).strip()
 
 
 def _last(pattern: str | None, text: str, start: int) -> re.Match[str] | None:
