@@ -38,7 +38,7 @@ def _gemini(record: Mapping[str, Any]) -> Mapping[str, Any]:
     goes_on = calls and all(each.get("status") != "cancelled" for each in calls)
     message = {
         "id": record.get("id"),
-        "content": _text(record.get("content")),
+        "content": "" if calls else _text(record.get("content")),  # with its tools it was told before
         "stop_reason": "tool_use" if goes_on else "end_turn",
         "usage": _usage(record.get("tokens")),
     }
