@@ -15,7 +15,7 @@ MOST_ROWS = 60  # of a dialog, from its end: more is not compared
 _RULE = re.compile(r"^\s*[─━═]{12,}")
 _LINES = re.compile(r"[─━═╌┄│╭╮╰╯]")
 _FRAME = re.compile(r"^[\s─━═╌┄│╭╮╰╯]*$")
-_OPTION = re.compile(r"^(?P<mark>[ \u00a0│❯›>●○*]{0,6})(?P<key>[1-9])[.)] (?P<label>\S.*?)[ │]*$")
+_OPTION = re.compile(r"^(?P<mark>[ \u00a0│❯›>●○*]{0,6})(?P<key>[1-9])[.)] {1,2}(?P<label>\S.*?)[ │]*$")
 _MARK = re.compile(r"^[ \u00a0❯›>]*")  # what shows where the cursor is: it may move, the dialog stays the same
 _BOX = re.compile(r"\[[ x✔✓]\]|[◻◼☐☑☒]")
 
