@@ -244,7 +244,8 @@ class Submission:
             standing = self._standing(look)
             if proof is not None and standing is Match.EMPTY:
                 return await self._delivered(proof)
-            if standing is Match.EMPTY and self._screen_counts(look):
+            waited_s = time.monotonic() - pressed
+            if standing is Match.EMPTY and (self._screen_counts() or self._is_queued(look, waited_s)):
                 return await self._delivered(Evidence.SCREEN)
             if look.pane is None or look.pane.dead or look.pane.pid != self._agent.pid:
                 return await self.other_incarnation()
@@ -317,12 +318,14 @@ class Submission:
         blind = set() if self._provider.reads_screen else {Evidence.SCREEN}
         return bool({*self._provider.evidence} - blind - {Evidence.NONE})
 
-    def _screen_counts(self, look: Look) -> bool:
-        """The screen is evidence where nothing better speaks, or not before the turn ends that the CLI is in."""
-        if Evidence.SCREEN not in self._provider.evidence:
-            return False
+    def _screen_counts(self) -> bool:
+        """The screen is evidence only where nothing better speaks."""
+        return Evidence.SCREEN in self._provider.evidence and not self._doors.eyes.tells_by_files(self._agent.name)
+
+    def _is_queued(self, look: Look, waited_s: float) -> bool:
+        """Whether the screen shows that the CLI holds input: its files may not tell before its turn ends."""
         is_queued = look.reading is not None and look.reading.queued
-        return is_queued or not self._doors.eyes.tells_by_files(self._agent.name)
+        return is_queued and waited_s > VANISHED_AFTER_S and Evidence.SCREEN in self._provider.evidence
 
     def _files_deny(self) -> bool:
         """Whether hooks or transcript speak, and know nothing of our text.

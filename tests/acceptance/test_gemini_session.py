@@ -183,7 +183,7 @@ def test_a_killed_agent_comes_back_with_its_conversation(crew: RealSession) -> N
     waiting = crew.tell("beta", "welcome back")
     assert crew.held(waiting, "exited")["attempts"] == 0
     crew.taco("agent", "restart", "beta")
-    crew.delivered(waiting, "transcript", timeout_s=90)
+    crew.until(waiting, 90, state="delivered")  # by its transcript, or queued by the CLI until that is up
     crew.hears("beta", said("person", "beta", "welcome back"))
     assert crew.conversation("beta") == conversation
     assert crew.heard("beta") == (*before, said("person", "beta", "welcome back"))
@@ -202,7 +202,8 @@ def test_a_stopped_session_goes_on_where_it_was_and_leaves_nothing_running(crew:
     assert not crew.house.running()
     crew.resume()
     crew.release("stopped")
-    crew.delivered(crew.tell("alpha", "for after the break"), "transcript", timeout_s=120)
+    crew.until(crew.tell("alpha", "for after the break"), 120, state="delivered")
+    crew.hears("alpha", said("person", "alpha", "for after the break"), 60)
     assert {name: crew.conversation(name) for name in TEAM} == conversations
     resumed = wait_for(lambda: crew.heard("beta")[len(before) :], 60, crew.describe)
     assert resumed[0].startswith("[taco → beta]: You were ended in the middle of your work")
@@ -234,6 +235,7 @@ def test_trust_is_the_persons_to_give_in_its_window(house: RealHouse, stub: Gemi
     crew.press("solo", "1")
     crew.wait_agent("solo", state="exited(42)", timeout_s=60)  # it starts itself anew, and finds its own conversation
     crew.taco("agent", "restart", "solo")
-    crew.delivered(waiting, "transcript", timeout_s=120)
+    crew.until(waiting, 120, state="delivered")
+    crew.hears("solo", said("person", "solo", "are you there?"), 60)
     assert [text[:12] for text in crew.heard("solo")] == ["You are solo", "[person → so"]
     crew.stop()
