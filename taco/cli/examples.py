@@ -54,6 +54,7 @@ EXAMPLES = {
     "log": ("log -f", "log api --level warning"),
     "config": ("config", "config max_agents", "config edit"),
     "provider": ("provider list",),
+    "provider capture": ("provider capture mytui idle --pane %5",),
     "provider check": ("provider check claude", "provider check ~/.config/taco/providers/mytui.toml"),
     "provider classify": (
         "provider classify claude screen.ansi",
