@@ -1,0 +1,30 @@
+"""`taco mcp`: the verbs of agents as tools of an MCP server."""
+
+from __future__ import annotations
+
+import signal
+
+import click
+
+from taco.cli.caller import caller
+from taco.cli.options import session_option
+from taco.errors import UsageError
+
+
+@click.command()
+@session_option
+def mcp(session: str | None) -> int:
+    """Serve the verbs of agents as MCP tools on standard input and output, until that ends.
+
+    Who calls is told by the environment (TACO_SESSION, TACO_AGENT): TACO starts one for each of its agents. In an agent
+    CLI of your own --session NAME is needed, and it speaks as you.
+    """
+    who = caller()
+    if not (who.is_agent or session):
+        hint = "in an agent CLI of your own: taco mcp --session NAME, which speaks as the person"
+        raise UsageError("no TACO_AGENT says whose tools these are", hint=hint)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it waits for input in a thread, which Python could not interrupt
+    from taco.cli.mcp_server import serve
+    from taco.cli.tools import Call
+
+    return serve(Call(who, session))
