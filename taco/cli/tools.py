@@ -31,6 +31,10 @@ class _Given(BaseModel):
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
 
+class _Addressed(_Given):
+    target: str = Field(description="An agent's name or window number, mother, person, or all.")
+
+
 class Broadcast(_Given):
     """What `broadcast` takes."""
 
@@ -43,10 +47,8 @@ class Broadcast(_Given):
     id: str | None = Field(None, description="Your own id: sent twice under it is sent once.")
 
 
-class Send(Broadcast):
-    """What `send` takes."""
-
-    target: str = Field(description="An agent's name or window number, mother, person, or all.")
+class Send(Broadcast, _Addressed):
+    """What `send` takes: the target first."""
 
 
 class Question(_Given):
@@ -157,8 +159,10 @@ def _problem(error: ValidationError) -> str:
 
 
 def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without pydantic's titles, which say a name once more and cost tokens."""
-    kept = {key: value for key, value in schema.items() if key != "title"}
+    """The schema without pydantic's titles and null, which cost tokens; what may be left out is not required."""
+    kept = {key: value for key, value in schema.items() if key != "title" and value is not None}
+    for one in kept.pop("anyOf", ()):
+        kept |= one if one.get("type") != "null" else {}
     if isinstance(fields := kept.get("properties"), dict):
         kept["properties"] = {name: _untitled(value) for name, value in fields.items()}
     return kept

@@ -214,7 +214,8 @@ class Team:
                 await self._pick_up(agent, provider)
             if resume and text and not desk.agents.can_resume(agent, provider):
                 text += await self._lost(agent)
-            launched = await desk.agents.launch(launched, provider, text, resume=resume)
+            tools = desk.hands_tools(agent)
+            launched = await desk.agents.launch(launched, provider, text, resume=resume, tools=tools)
         if provider.first_prompt == "paste" and not (resume and provider.resume):
             await desk.message(agent.name, text, key=f"brief/{launched.launched_at}", priority=Priority.HIGH)
         now = next((each for each in await desk.broker.agents() if each.name == agent.name), agent)
