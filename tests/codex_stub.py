@@ -69,7 +69,7 @@ class CodexStub:
         """Logs one request."""
         items = body.get("input", [])
         texts, results = _trailing(items)
-        tools = tuple(str(tool.get("name") or tool.get("type")) for tool in body.get("tools", []))
+        tools = tuple(name for tool in body.get("tools", []) for name in _names(tool))
         with self.arrived:
             number = len(self.requests) + 1
             received = Received(number, time.time(), session, texts, results, tools, _said(items))
@@ -134,6 +134,13 @@ def _said(items: list[dict[str, Any]]) -> tuple[str, ...]:
     return tuple(_text(item) for item in items if _is_said(item))
 
 
+def _names(tool: dict[str, Any]) -> list[str]:
+    """What a tool is called; those of an MCP server stand in a namespace."""
+    name = str(tool.get("name") or tool.get("type"))
+    inner = [f"{name}__{each['name']}" for each in tool.get("tools", [])] if tool.get("type") == "namespace" else []
+    return [name, *inner]
+
+
 def _trailing(items: list[dict[str, Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The user's texts since the model spoke last, and what its tools said since."""
     texts: list[str] = []
@@ -175,6 +182,8 @@ def _stream(reply: Reply, number: int, closing: threading.Event) -> Iterator[byt
             call |= {"type": "custom_tool_call", "input": arguments["input"]}
         else:
             call |= {"type": "function_call", "arguments": json.dumps(arguments)}
+        if name.startswith("mcp__"):  # a server's tools are a namespace of their own
+            call["namespace"], _, call["name"] = name.rpartition("__")
         yield event("response.output_item.done", output_index=index, item=call)
     yield event("response.completed", response={**response, "usage": _USAGE})
 

@@ -18,6 +18,8 @@ def mcp(session: str | None) -> int:
 
     Who calls is told by the environment (TACO_SESSION, TACO_AGENT): TACO starts one for each of its agents. In an agent
     CLI of your own --session NAME is needed, and it speaks as you.
+
+    In Claude Code: claude mcp add taco -- taco mcp --session NAME
     """
     who = caller()
     if not (who.is_agent or session):

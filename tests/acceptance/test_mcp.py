@@ -2,63 +2,133 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from taco.hooks import TOOLS
 from tests.acceptance import claude_session, codex_session
-from tests.acceptance.claude_session import ClaudeHouse, ClaudeSession, Script, a_claude_house
-from tests.acceptance.codex_session import CodexSession, a_codex_house
+from tests.acceptance.claude_session import ClaudeSession, Script, a_claude_house
+from tests.acceptance.codex_session import a_codex_house
 from tests.claude_stub import ClaudeStub
 from tests.codex_stub import CodexStub
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.xdist_group("mcp")
+
 TEXT = "exact: 42; it's #(touch pwned) → naïve, 'quoted' {braces}"
-CLAUDE_TOOL, CODEX_TOOL = "mcp__taco__send", "mcp__taco__send"
+CALLS: dict[str, dict[str, Any]] = {
+    "send": {"target": "beta", "text": "as all do"},
+    "broadcast": {"text": "to all"},
+    "ask": {"question": "Which one?", "choices": ["this", "that"], "wait_s": 0},
+    "inbox": {},
+    "status": {},
+    "service_register": {"name": "web"},
+    "service_url": {"name": "web"},
+    "service_wait": {"name": "web", "timeout_s": 0},
+    "fail": {"reason": "no network"},
+    "done": {"summary": "it stands"},
+}
 
 
-@pytest.fixture(scope="module")
-def claude() -> Iterator[ClaudeSession]:
-    """Two agents that are Claude Code."""
-    with ClaudeStub(Script()) as stub, a_claude_house(stub) as house:
-        spec = house.spec("crew", "alpha", "beta")
-        yield claude_session.start(house, stub, "crew", "--no-mother", "--spec", str(spec))
+@pytest.fixture(scope="module", params=["claude", "codex"])
+def crew(request: pytest.FixtureRequest) -> Iterator[ClaudeSession]:
+    """Two agents that have started their servers: Claude Code, or Codex in its default sandbox."""
+    if request.param == "claude":
+        with ClaudeStub(Script()) as stub, a_claude_house(stub) as house:
+            spec = house.spec("crew", "alpha", "beta")
+            yield ready(claude_session.start(house, stub, "crew", "--no-mother", "--spec", str(spec)))
+    else:
+        with CodexStub(Script()) as stub, a_codex_house(stub) as house:
+            yield ready(codex_session.start(house, stub, "crew", "alpha", "beta"))
 
 
-@pytest.fixture(scope="module")
-def codex() -> Iterator[CodexSession]:
-    """Two agents that are Codex, in its default sandbox."""
-    with CodexStub(Script()) as stub, a_codex_house(stub) as house:
-        yield codex_session.start(house, stub, "crew", "alpha", "beta")
+def ready(crew: ClaudeSession) -> ClaudeSession:
+    """The session once its agents are at their prompts and have the tools: both CLIs start servers beside a turn."""
+    crew.idle()
+    for name in ("alpha", "beta"):
+        wait_for(lambda name=name: "mcp__taco__send" in offered(crew, name), 60, lambda: crew.report("alpha"))
+    return crew
 
 
-def test_claude(claude: ClaudeSession) -> None:
-    claude.idle()
-    print(claude.requests("alpha")[0].tools)
-    claude.tell("alpha", f"<<tool {CLAUDE_TOOL} {json.dumps({'target': 'beta', 'text': TEXT})}>>")
-    wait_for(lambda: claude.results("alpha"), 30, lambda: claude.report("alpha"))
-    print(claude.results("alpha"))
-    claude.hears("beta", f"[alpha → beta]: {TEXT}")
-    assert 0, claude.look("alpha")
+def offered(crew: ClaudeSession, name: str) -> tuple[str, ...]:
+    """The tools that an agent's model is offered in a new turn."""
+    before = len(crew.requests(name))
+    crew.tell(name, "go on")
+    wait_for(lambda: len(crew.requests(name)) > before, 30, lambda: crew.report(name))
+    crew.idle(name)
+    return crew.requests(name)[-1].tools
 
 
-def test_codex(codex: CodexSession) -> None:
-    codex.idle()
-    print(codex.requests("alpha")[0].tools)
-    print(json.dumps([t for t in codex.stub.bodies[0]["tools"] if "taco" in json.dumps(t)])[:6000])
-    codex.press("alpha", "F2")
-    import time; time.sleep(2)
-    print(codex.look("alpha"))
-    codex.press("alpha", "Escape")
-    codex.tell("alpha", "hello")
-    wait_for(lambda: len(codex.requests("alpha"))>1, 30, lambda: codex.report("alpha"))
-    print(codex.requests("alpha")[-1].tools)
-    print(json.dumps([t for t in codex.stub.bodies[-1]["tools"] if "mcp__" in json.dumps(t)])[:6000])
-    import subprocess
-    print(subprocess.run(["ps","axfwww","-o","pid,args"],capture_output=True,text=True).stdout[-6000:])
-    for p in sorted(codex.house.root.rglob("*.log"))+list((codex.house.root/"codex-home").rglob("*.json*")): print(p)
-    assert 0, codex.look("alpha")
+def result(crew: ClaudeSession, tool: str, **given: Any) -> dict[str, Any]:
+    """What a tool answers alpha."""
+    said = told(crew, tool, **given)
+    found: dict[str, Any] = json.loads(said[said.index("{") :])
+    return found
+
+
+def told(crew: ClaudeSession, tool: str, **given: Any) -> str:
+    """What alpha's model is told of a call, with nobody asked for permission."""
+    crew.idle("alpha")
+    before = len(crew.requests("alpha"))
+    crew.tell("alpha", f"<<tool mcp__taco__{tool} {json.dumps(given)}>>")
+
+    def met() -> str:
+        news = [text for each in crew.requests("alpha")[before:] for text in each.results]
+        return news[0] if news else ""
+
+    return wait_for(met, 30, lambda: crew.report("alpha"))
+
+
+def test_a_call_reaches_the_other_pane(crew: ClaudeSession) -> None:
+    sent = result(crew, "send", target="beta", text=TEXT)
+    assert "notes" not in sent  # it needs no outbox: servers run outside of Codex' sandbox
+    crew.delivered(sent["messages"][0]["id"], "hook")
+    crew.hears("beta", f"[alpha → beta]: {TEXT}")
+    assert not list(crew.house.root.rglob("pwned"))
+
+
+def test_every_tool_is_offered_and_none_asks_for_permission(crew: ClaudeSession) -> None:
+    assert CALLS.keys() == set(TOOLS)
+    assert {f"mcp__taco__{name}" for name in TOOLS} <= set(offered(crew, "alpha"))
+    for name, given in CALLS.items():
+        assert "error" not in result(crew, name, **given), name
+    assert crew.agent("alpha")["done"] == "it stands"
+    assert crew.json("inbox")["asks"][0]["choices"] == ["this", "that"]
+
+
+def test_a_refusal_is_told_to_the_model(crew: ClaudeSession) -> None:
+    said = told(crew, "send", target="nobody", text="x")
+    assert "no agent 'nobody' in session crew" in said
+    assert "agents: alpha, beta" in said
+
+
+def test_the_persons_verbs_are_no_tools(crew: ClaudeSession) -> None:
+    ours = {name for name in offered(crew, "alpha") if name.startswith("mcp__taco__")}
+    assert ours == {f"mcp__taco__{name}" for name in TOOLS}
+
+
+def test_it_is_switched_off_for_one_agent(crew: ClaudeSession) -> None:
+    config = crew.house.root / "c" / "taco" / "config.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text("[agents.beta]\nmcp = false\n")
+    try:
+        crew.taco("agent", "restart", "beta")
+        crew.idle("beta")
+        assert not any("mcp__taco" in name for name in offered(crew, "beta"))
+    finally:
+        config.unlink()
+
+
+def test_a_stopped_session_leaves_no_server_behind(crew: ClaudeSession) -> None:
+    assert "taco mcp" in crew.house.running()
+    crew.stop()
+    assert not crew.house.running()
+    crew.resume()
+    ready(crew)
+    assert result(crew, "send", target="beta", text="after the break")["state"] in ("queued", "delivered")
+    crew.hears("beta", "[alpha → beta]: after the break")
+    crew.stop()
+    assert not crew.house.running()
