@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from taco.errors import ConfigError
 from taco.models import Evidence, Spec
@@ -159,6 +159,14 @@ class Provider(_Model):
 
         _filled(value, checked)
         return value
+
+    @model_validator(mode="after")
+    def _settings_are_read(self) -> Self:
+        if self.has_mcp_file and not self.mcp_settings:
+            raise ValueError("mcp_args: {mcp_config} is empty without mcp_settings")
+        if self.mcp_settings and not self.has_mcp_file and self.hooks in ("", "codex"):
+            raise ValueError("mcp_settings: nothing reads them, name {mcp_config} in mcp_args")
+        return self
 
     @property
     def takes_tools(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +93,12 @@ def leave(here: place.Place, asked: Ask) -> str:
     return ""
 
 
-def put(here: place.Place, asked: Ask, wait_s: float) -> Ask | None:
-    """Ask, and wait so long for the answer; the question with it, or None."""
-    return place.with_broker(here, lambda broker: _ask(broker, asked, wait_s))
+def put(here: place.Place, asked: Ask, wait_s: float, is_read: Callable[[], bool] = lambda: True) -> Ask | None:
+    """Ask, and wait so long for the answer; the question with it, or None.
+
+    Where nobody reads it any more (`is_read`), the answer comes as a message all the same.
+    """
+    return place.with_broker(here, lambda broker: _ask(broker, asked, wait_s, is_read))
 
 
 def later(how: str) -> str:
@@ -110,12 +113,12 @@ def block_s() -> float:
     return files.settings(paths.config_home(), paths.home()).config.ask_block_s
 
 
-async def _ask(broker: Broker, asked: Ask, wait_s: float) -> Ask | None:
+async def _ask(broker: Broker, asked: Ask, wait_s: float, is_read: Callable[[], bool]) -> Ask | None:
     await broker.open_ask(asked)
     if not wait_s:
         return None
     answered = await desk.wait_for_answer(broker, asked.id, wait_s)
-    if answered:
+    if answered and is_read():
         with contextlib.suppress(ConflictError, NotFoundError):  # it is read here: no need to type it as well
             await broker.cancel(desk.answer_id(asked.id))
     return answered

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import traceback
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import anyio.to_thread
@@ -36,11 +38,16 @@ from taco.errors import Exit, TacoError
 NAME = "taco"
 
 
-def serve(caller: Call) -> int:
-    """Serve until the client is gone; returns the exit code. What a tool still waits for then is given up."""
-    anyio.run(_serve, caller)
+def serve(caller: Call) -> NoReturn:
+    """Serve until the client is gone, and end the process: what a tool still waits for then is given up."""
+    code = Exit.OK
+    try:
+        anyio.run(_serve, caller)
+    except BaseException:
+        traceback.print_exc()
+        code = Exit.FAILED
     sys.stderr.flush()
-    os._exit(int(Exit.OK))  # a thread may wait for an answer that nobody would read
+    os._exit(int(code))  # a thread may wait for an answer that nobody would read
 
 
 async def _serve(caller: Call) -> None:
@@ -48,8 +55,13 @@ async def _serve(caller: Call) -> None:
         return ListToolsResult(tools=_listed(caller))
 
     async def call_tool(context: ServerRequestContext, params: CallToolRequestParams) -> CallToolResult:
-        work = partial(_call, caller, params.name, params.arguments or {})
-        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        over = threading.Event()
+        call_ = caller._replace(is_read=lambda: not over.is_set())
+        try:
+            work = partial(_call, call_, params.name, params.arguments or {})
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        finally:
+            over.set()
 
     server = Server(NAME, version=__version__, on_list_tools=list_tools, on_call_tool=call_tool)
     async with stdio_server() as (reading, writing):

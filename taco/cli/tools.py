@@ -106,10 +106,11 @@ class Awaited(Wanted):
 
 
 class Call(NamedTuple):
-    """Who calls a tool, and for which session; None: the caller's own."""
+    """Who calls a tool, and for which session (None: the caller's own)."""
 
     who: Caller
     session: str | None = None
+    is_read: Callable[[], bool] = lambda: True  # whether somebody still waits for the answer
 
     @property
     def place(self) -> place.Place:
@@ -212,7 +213,7 @@ def _ask(call_: Call, given: Question) -> Answer:
     if how := ask.leave(here, asked):
         return _answer("waiting", [ask.later(how)], id=asked.id)
     wait_s = ask.block_s() if given.wait_s is None else given.wait_s
-    answered = ask.put(here, asked, call_.who.wait_s(wait_s))
+    answered = ask.put(here, asked, call_.who.wait_s(wait_s), call_.is_read)
     if answered is None:
         return _answer("waiting", [ask.later(ask.ASKED)], id=asked.id)
     return _answer("answered", [], id=asked.id, answer=answered.answer)

@@ -403,6 +403,28 @@ def test_it_ends_with_its_client_also_while_somebody_waits(raw: Raw) -> None:
     assert raw.process.wait(30) == 0
 
 
+def test_an_answer_to_a_call_that_was_cancelled_comes_as_a_message(shop: Shop, raw: Raw) -> None:
+    raw.say("tools/call", 2, name="ask", arguments={"question": "Which?"})
+    (asked,) = wait_for(lambda: taco("inbox", "--json").json["asks"], what="the question")
+    raw.say("notifications/cancelled", requestId=2)
+    raw.say("ping", 3)
+    while raw.hear().get("id") != 3:
+        pass
+    assert taco("answer", asked["id"], "this one").code == 0
+    raw.say("tools/call", 4, name="ask", arguments={"question": "And now?", "wait_s": 0.5})
+    assert raw.hear()["id"] == 4  # longer than the first would take to see its answer
+    assert waiting(shop, "web")[0][1].endswith("this one")
+
+
+def test_a_client_that_is_gone_ends_it_whatever_is_to_be_said(raw: Raw) -> None:
+    raw.say("tools/call", 2, name="ask", arguments={"question": "Which?"})
+    assert raw.process.stdin is not None and raw.process.stdout is not None
+    raw.process.stdout.close()
+    raw.say("tools/call", 3, name="status", arguments={})
+    raw.process.stdin.close()
+    assert raw.process.wait(30) in (0, 1)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it(raw: Raw, number: signal.Signals) -> None:
     raw.process.send_signal(number)
