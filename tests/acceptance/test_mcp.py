@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from mcp import MCPError
 
 from taco.hooks import TOOLS
 from tests.acceptance import claude_session, codex_session
@@ -14,6 +15,8 @@ from tests.acceptance.claude_session import ClaudeSession, Script, a_claude_hous
 from tests.acceptance.codex_session import a_codex_house
 from tests.claude_stub import ClaudeStub
 from tests.codex_stub import CodexStub
+from tests.support.mcp import speaker
+from tests.support.sessions import a_house
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.xdist_group("mcp")
@@ -43,6 +46,33 @@ def crew(request: pytest.FixtureRequest) -> Iterator[ClaudeSession]:
     else:
         with CodexStub(Script()) as stub, a_codex_house(stub) as house:
             yield ready(codex_session.start(house, stub, "crew", "alpha", "beta"))
+
+
+def test_a_persons_server_outlives_the_stop_and_the_resume_of_its_session() -> None:
+    with a_house() as house:
+        session = house.start_idle("shop", "alpha", "beta")
+        with speaker(house.environ(), "--session", "shop") as person:
+            sent = person.answer("send", target="beta", text="before the break", wait_s=60)
+            assert sent["state"] == "delivered"
+            session.received("beta", text="[person → beta]: before the break")
+            session.stop()
+            error = person.error("send", target="beta", text="in the break")
+            assert (error["code"], "taco resume shop" in error["hint"]) == ("failed", True)
+            assert person.answer("status")["status"] == "stopped"
+            session.resume()
+            assert person.answer("send", target="beta", text="after the break", wait_s=60)["state"] == "delivered"
+            session.received("beta", text="[person → beta]: after the break")
+
+
+def test_an_agents_server_ends_with_its_session() -> None:
+    with a_house() as house:
+        session = house.start_idle("shop", "alpha")
+        with speaker(house.environ(TACO_SESSION="shop", TACO_AGENT="alpha")) as alpha:
+            assert alpha.answer("send", target="alpha", text="to myself", wait_s=60)["state"] == "delivered"
+            session.stop()
+            with pytest.raises(MCPError, match="Connection closed"):
+                alpha.answer("status")
+        assert not house.running()
 
 
 def ready(crew: ClaudeSession) -> ClaudeSession:
