@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _SENDER = re.compile(r"[\w.@-]{1,40}")
 _ADDRESS = re.compile(r"(?P<session>[^:]+):(?P<window>[^:.]+)(?:\.(?P<pane>\d+))?")
-_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 OUTBOX = "queued through the outbox: this sandbox does not allow connections"
 KNOWN = "it was sent before under this id; nothing is sent twice"
 
@@ -93,11 +92,6 @@ class Sent(NamedTuple):
         return [ledger or _queued(each) for each, ledger in zip(self.stored.messages, known, strict=True)]
 
 
-def new_id() -> str:
-    """A fresh id of 12 characters `[a-z0-9]`."""
-    return "".join(_ALPHABET[byte % 36] for byte in os.urandom(12))
-
-
 def send(sending: Sending) -> int:
     """Store the message, print its id, and wait for its delivery when asked to; returns the exit code."""
     who = caller()
@@ -128,7 +122,7 @@ def dispatch(sending: Sending, who: Caller) -> Sent:
         raise UsageError("--wait waits for agents, not for 'person'", hint="leave it out: the person is told at once")
     _check_file(sending.file, who, place)
     message = Message(
-        id=new_id() if sending.command_id is None else _checked_id(sending.command_id),
+        id=calls.new_id() if sending.command_id is None else _checked_id(sending.command_id),
         sender=_sender(sending.sender, who),
         target=target,
         message=text_of(sending.words, sending.file, sending.body),

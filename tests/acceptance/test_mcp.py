@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from mcp import MCPError
 
 from taco.hooks import TOOLS
-from tests.acceptance import claude_session, codex_session
-from tests.acceptance.claude_session import ClaudeSession, Script, a_claude_house
-from tests.acceptance.codex_session import a_codex_house
+from tests.acceptance import real_session
+from tests.acceptance.real_session import RealSession, Script, said, start, team_of
+from tests.acceptance.test_codex_session import environment as codex_environment
+from tests.claude_env import claude_environment
 from tests.claude_stub import ClaudeStub
 from tests.codex_stub import CodexStub
 from tests.support.mcp import speaker
@@ -37,15 +39,12 @@ CALLS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module", params=["claude", "codex"])
-def crew(request: pytest.FixtureRequest) -> Iterator[ClaudeSession]:
+def crew(request: pytest.FixtureRequest) -> Iterator[RealSession]:
     """Two agents that have started their servers: Claude Code, or Codex in its default sandbox."""
-    if request.param == "claude":
-        with ClaudeStub(Script()) as stub, a_claude_house(stub) as house:
-            spec = house.spec("crew", "alpha", "beta")
-            yield ready(claude_session.start(house, stub, "crew", "--no-mother", "--spec", str(spec)))
-    else:
-        with CodexStub(Script()) as stub, a_codex_house(stub) as house:
-            yield ready(codex_session.start(house, stub, "crew", "alpha", "beta"))
+    kind: Any = ClaudeStub if request.param == "claude" else CodexStub
+    environment: Any = claude_environment if request.param == "claude" else codex_environment
+    with kind(Script()) as stub, real_session.a_house(request.param, partial(environment, stub)) as house:
+        yield ready(start(house, stub, "crew", *team_of(house, "alpha", "beta")))
 
 
 def test_a_persons_server_outlives_the_stop_and_the_resume_of_its_session() -> None:
@@ -75,7 +74,7 @@ def test_an_agents_server_ends_with_its_session() -> None:
         assert not house.running()
 
 
-def ready(crew: ClaudeSession) -> ClaudeSession:
+def ready(crew: RealSession) -> RealSession:
     """The session once its agents are at their prompts and have the tools: both CLIs start servers beside a turn."""
     crew.idle()
     for name in ("alpha", "beta"):
@@ -83,7 +82,7 @@ def ready(crew: ClaudeSession) -> ClaudeSession:
     return crew
 
 
-def offered(crew: ClaudeSession, name: str) -> tuple[str, ...]:
+def offered(crew: RealSession, name: str) -> tuple[str, ...]:
     """The tools that an agent's model is offered in a new turn."""
     before = len(crew.requests(name))
     crew.tell(name, "go on")
@@ -92,14 +91,14 @@ def offered(crew: ClaudeSession, name: str) -> tuple[str, ...]:
     return crew.requests(name)[-1].tools
 
 
-def result(crew: ClaudeSession, tool: str, **given: Any) -> dict[str, Any]:
+def result(crew: RealSession, tool: str, **given: Any) -> dict[str, Any]:
     """What a tool answers alpha."""
-    said = told(crew, tool, **given)
-    found: dict[str, Any] = json.loads(said[said.index("{") :])
+    text = told(crew, tool, **given)
+    found: dict[str, Any] = json.loads(text[text.index("{") :])
     return found
 
 
-def told(crew: ClaudeSession, tool: str, **given: Any) -> str:
+def told(crew: RealSession, tool: str, **given: Any) -> str:
     """What alpha's model is told of a call, with nobody asked for permission."""
     crew.idle("alpha")
     before = len(crew.requests("alpha"))
@@ -112,15 +111,15 @@ def told(crew: ClaudeSession, tool: str, **given: Any) -> str:
     return wait_for(met, 30, lambda: crew.report("alpha"))
 
 
-def test_a_call_reaches_the_other_pane(crew: ClaudeSession) -> None:
+def test_a_call_reaches_the_other_pane(crew: RealSession) -> None:
     sent = result(crew, "send", target="beta", text=TEXT)
     assert "notes" not in sent  # it needs no outbox: servers run outside of Codex' sandbox
     crew.delivered(sent["messages"][0]["id"], "hook")
-    crew.hears("beta", f"[alpha → beta]: {TEXT}")
+    crew.hears("beta", said("alpha", "beta", TEXT))
     assert not list(crew.house.root.rglob("pwned"))
 
 
-def test_every_tool_is_offered_and_none_asks_for_permission(crew: ClaudeSession) -> None:
+def test_every_tool_is_offered_and_none_asks_for_permission(crew: RealSession) -> None:
     assert CALLS.keys() == set(TOOLS)
     assert {f"mcp__taco__{name}" for name in TOOLS} <= set(offered(crew, "alpha"))
     for name, given in CALLS.items():
@@ -129,18 +128,18 @@ def test_every_tool_is_offered_and_none_asks_for_permission(crew: ClaudeSession)
     assert crew.json("inbox")["asks"][0]["choices"] == ["this", "that"]
 
 
-def test_a_refusal_is_told_to_the_model(crew: ClaudeSession) -> None:
-    said = told(crew, "send", target="nobody", text="x")
-    assert "no agent 'nobody' in session crew" in said
-    assert "agents: alpha, beta" in said
+def test_a_refusal_is_told_to_the_model(crew: RealSession) -> None:
+    refusal = told(crew, "send", target="nobody", text="x")
+    assert "no agent 'nobody' in session crew" in refusal
+    assert "agents: alpha, beta" in refusal
 
 
-def test_the_persons_verbs_are_no_tools(crew: ClaudeSession) -> None:
+def test_the_persons_verbs_are_no_tools(crew: RealSession) -> None:
     ours = {name for name in offered(crew, "alpha") if name.startswith("mcp__taco__")}
     assert ours == {f"mcp__taco__{name}" for name in TOOLS}
 
 
-def test_it_is_switched_off_for_one_agent(crew: ClaudeSession) -> None:
+def test_it_is_switched_off_for_one_agent(crew: RealSession) -> None:
     config = crew.house.root / "c" / "taco" / "config.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text("[agents.beta]\nmcp = false\n")
@@ -152,13 +151,13 @@ def test_it_is_switched_off_for_one_agent(crew: ClaudeSession) -> None:
         config.unlink()
 
 
-def test_a_stopped_session_leaves_no_server_behind(crew: ClaudeSession) -> None:
+def test_a_stopped_session_leaves_no_server_behind(crew: RealSession) -> None:
     assert "taco mcp" in crew.house.running()
     crew.stop()
     assert not crew.house.running()
     crew.resume()
     ready(crew)
     assert result(crew, "send", target="beta", text="after the break")["state"] in ("queued", "delivered")
-    crew.hears("beta", "[alpha → beta]: after the break")
+    crew.hears("beta", said("alpha", "beta", "after the break"))
     crew.stop()
     assert not crew.house.running()
