@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 import click
 
+from taco.cli import say
 from taco.cli.caller import caller
 from taco.cli.options import session_option
 from taco.errors import MissingProgramError, UsageError
@@ -25,6 +27,8 @@ def mcp(session: str | None) -> None:
     if not (who.is_agent or session):
         hint = "in an agent CLI of your own: taco mcp --session NAME, which speaks as the person"
         raise UsageError("no TACO_AGENT says whose tools these are", hint=hint)
+    if sys.stdin.isatty():
+        say.note("an agent CLI speaks to this on standard input; Ctrl-D ends it")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # it waits for input in a thread, which Python could not interrupt
     try:
         from taco.cli.mcp_server import serve
