@@ -186,24 +186,12 @@ class Agents:
 
     def _argv(self, agent: Agent, provider: Provider, brief: str, *, resume: bool, tools: bool = False) -> list[str]:
         ground = self._ground
-        taco = str(ground.bin / "taco")
-        values = {
-            "taco": taco,
-            "taco_quoted": json.dumps(taco),
-            "workspace": str(ground.workspace(agent)),
-            "project": str(ground.project),
-            "session": ground.session,
-            "agent": agent.name,
-            "model": agent.model,
-            "session_id": agent.session_id,
-            "brief_file": str(self._private("briefs", f"{agent.name}.md", brief)),
-            "permission_mode": "bypassPermissions" if ground.yolo else "default",
-        }
-        handed = provider.mcp_json(values) if tools else {}
-        if handed and provider.has_mcp_file:
-            values["mcp_config"] = str(self._private("mcp", f"{agent.name}.json", json.dumps(handed, indent=1)))
-            handed = {}
-        values["settings"] = self._settings(agent, provider, handed, tools=tools)
+        values = self._words(agent)
+        if tools and provider.has_mcp_file:
+            text = json.dumps(provider.mcp_json(values), indent=1)
+            values["mcp_config"] = str(self._private("mcp", f"{agent.name}.json", text))
+        values["settings"] = self._settings(agent, provider, tools=tools)
+        values["brief_file"] = str(self._private("briefs", f"{agent.name}.md", brief))
         argv = provider.argv(values, yolo=ground.yolo, resume=resume, tools=tools)
         if provider.hooks == "codex":
             argv += codex_arguments(values["settings"])
@@ -212,11 +200,28 @@ class Agents:
             argv.append(brief if short else f"Read your brief in {values['brief_file']} first.")
         return argv
 
-    def _settings(self, agent: Agent, provider: Provider, handed: dict[str, Any], *, tools: bool) -> str:
-        """What this launch's hooks need: a settings file, or the spool itself where they are arguments.
+    def _words(self, agent: Agent) -> dict[str, str]:
+        """What the placeholders of a provider stand for, those aside that are files of the launch."""
+        ground = self._ground
+        taco = str(ground.bin / "taco")
+        return {
+            "taco": taco,
+            "taco_quoted": json.dumps(taco),
+            "workspace": str(ground.workspace(agent)),
+            "project": str(ground.project),
+            "session": ground.session,
+            "agent": agent.name,
+            "model": agent.model,
+            "session_id": agent.session_id,
+            "permission_mode": "bypassPermissions" if ground.yolo else "default",
+        }
 
-        `handed`: what belongs into that file besides, for TACO's tools.
-        """
+    def _handed(self, agent: Agent, provider: Provider, *, tools: bool) -> dict[str, Any]:
+        """What the configuration of this launch holds for TACO's tools, where that has no file of its own."""
+        return provider.mcp_json(self._words(agent)) if tools and not provider.has_mcp_file else {}
+
+    def _settings(self, agent: Agent, provider: Provider, *, tools: bool) -> str:
+        """What this launch's hooks need: a settings file, or the spool itself where they are arguments."""
         if not provider.hooks:
             return ""
         spool = self._ground.spool(agent.name)
@@ -224,7 +229,8 @@ class Agents:
         if provider.hooks == "codex":
             return str(spool)
         allowed = (*AGENT_VERBS, *(MOTHER_VERBS if agent.name == MOTHER else ()))
-        content = settings_json(str(spool), allowed, TOOLS if tools else ()) | handed
+        content = settings_json(str(spool), allowed, TOOLS if tools else ())
+        content |= self._handed(agent, provider, tools=tools)
         if self._ground.yolo:
             content["skipDangerousModePermissionPrompt"] = True
         return str(self._private("settings", f"{agent.name}.json", json.dumps(content, indent=1)))
