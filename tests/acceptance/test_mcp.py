@@ -24,6 +24,10 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.xdist_group("mcp")
 
 TEXT = "exact: 42; it's #(touch pwned) → naïve, 'quoted' {braces}"
+CLIS: dict[str, tuple[Any, Any, str]] = {  # the service of their models, their environment, what begins a tool's name
+    "claude": (ClaudeStub, claude_environment, "mcp__taco__"),
+    "codex": (CodexStub, codex_environment, "mcp__taco__"),
+}
 CALLS: dict[str, dict[str, Any]] = {
     "send": {"target": "beta", "text": "as all do"},
     "broadcast": {"text": "to all"},
@@ -38,11 +42,10 @@ CALLS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=["claude", "codex"])
+@pytest.fixture(scope="module", params=CLIS)
 def crew(request: pytest.FixtureRequest) -> Iterator[RealSession]:
-    """Two agents that have started their servers: Claude Code, or Codex in its default sandbox."""
-    kind: Any = ClaudeStub if request.param == "claude" else CodexStub
-    environment: Any = claude_environment if request.param == "claude" else codex_environment
+    """Two agents that have started their servers; Codex in its default sandbox."""
+    kind, environment, _ = CLIS[request.param]
     with kind(Script()) as stub, real_session.a_house(request.param, partial(environment, stub)) as house:
         yield ready(start(house, stub, "crew", *team_of(house, "alpha", "beta")))
 
@@ -78,8 +81,13 @@ def ready(crew: RealSession) -> RealSession:
     """The session once its agents are at their prompts and have the tools: both CLIs start servers beside a turn."""
     crew.idle()
     for name in ("alpha", "beta"):
-        wait_for(lambda name=name: "mcp__taco__send" in offered(crew, name), 60, lambda: crew.report("alpha"))
+        wait_for(lambda name=name: tool(crew, "send") in offered(crew, name), 60, lambda: crew.report("alpha"))
     return crew
+
+
+def tool(crew: RealSession, name: str) -> str:
+    """What a CLI calls one of the tools."""
+    return f"{CLIS[crew.cli][2]}{name}"
 
 
 def offered(crew: RealSession, name: str) -> tuple[str, ...]:
@@ -91,18 +99,18 @@ def offered(crew: RealSession, name: str) -> tuple[str, ...]:
     return crew.requests(name)[-1].tools
 
 
-def result(crew: RealSession, tool: str, **given: Any) -> dict[str, Any]:
+def result(crew: RealSession, which: str, **given: Any) -> dict[str, Any]:
     """What a tool answers alpha."""
-    text = told(crew, tool, **given)
+    text = told(crew, which, **given)
     found: dict[str, Any] = json.loads(text[text.index("{") :])
     return found
 
 
-def told(crew: RealSession, tool: str, **given: Any) -> str:
+def told(crew: RealSession, which: str, **given: Any) -> str:
     """What alpha's model is told of a call, with nobody asked for permission."""
     crew.idle("alpha")
     before = len(crew.requests("alpha"))
-    crew.tell("alpha", f"<<tool mcp__taco__{tool} {json.dumps(given)}>>")
+    crew.tell("alpha", f"<<tool {tool(crew, which)} {json.dumps(given)}>>")
 
     def met() -> str:
         news = [text for each in crew.requests("alpha")[before:] for text in each.results]
@@ -121,7 +129,7 @@ def test_a_call_reaches_the_other_pane(crew: RealSession) -> None:
 
 def test_every_tool_is_offered_and_none_asks_for_permission(crew: RealSession) -> None:
     assert CALLS.keys() == set(TOOLS)
-    assert {f"mcp__taco__{name}" for name in TOOLS} <= set(offered(crew, "alpha"))
+    assert {tool(crew, name) for name in TOOLS} <= set(offered(crew, "alpha"))
     for name, given in CALLS.items():
         assert "error" not in result(crew, name, **given), name
     assert crew.agent("alpha")["done"] == "it stands"
@@ -135,8 +143,8 @@ def test_a_refusal_is_told_to_the_model(crew: RealSession) -> None:
 
 
 def test_the_persons_verbs_are_no_tools(crew: RealSession) -> None:
-    ours = {name for name in offered(crew, "alpha") if name.startswith("mcp__taco__")}
-    assert ours == {f"mcp__taco__{name}" for name in TOOLS}
+    ours = {name for name in offered(crew, "alpha") if name.startswith(tool(crew, ""))}
+    assert ours == {tool(crew, name) for name in TOOLS}
 
 
 def test_it_is_switched_off_for_one_agent(crew: RealSession) -> None:
@@ -146,7 +154,7 @@ def test_it_is_switched_off_for_one_agent(crew: RealSession) -> None:
     try:
         crew.taco("agent", "restart", "beta")
         crew.idle("beta")
-        assert not any("mcp__taco" in name for name in offered(crew, "beta"))
+        assert not set(offered(crew, "beta")) & {tool(crew, name) for name in TOOLS}
     finally:
         config.unlink()
 
