@@ -219,7 +219,8 @@ class Team:
                 await self._pick_up(agent, provider)
             if resume and text and not desk.agents.can_resume(agent, provider):
                 text += await self._lost(agent)
-            launched = await desk.agents.launch(launched, provider, text, resume=resume)
+            tools = desk.hands_tools(agent)
+            launched = await desk.agents.launch(launched, provider, text, resume=resume, tools=tools)
             if provider.versions and provider.name not in self._releases:
                 look = asyncio.create_task(self._look_at_release(provider), name=f"release {provider.name}")
                 self._releases[provider.name] = look

