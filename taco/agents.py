@@ -15,14 +15,14 @@ from typing import Any
 
 from taco import processes
 from taco.errors import UsageError
-from taco.hooks import AGENT_VERBS, TOOLS, codex_arguments, settings_json
+from taco.hooks import AGENT_VERBS, TOOLS, codex_arguments, policy_toml, settings_json
 from taco.models import MOTHER, Agent, AgentState, AgentStatus, Level, iso
-from taco.paths import make_private, newest, write_private
+from taco.paths import largest, make_private, newest, write_private
 from taco.processes import Process
 from taco.provider import Provider
 from taco.tmux import windows
 from taco.tmux.commands import CommandPipe
-from taco.transcript import LeftOver, left_over
+from taco.transcript import LeftOver, has_begun, left_over
 
 _LONGEST_WORD = 100_000  # bytes; Linux takes no argument of 128 KiB
 MOTHER_VERBS = ("spec submit", "spec check", "spec show", "spec schema")  # what Mother may call besides
@@ -173,16 +173,24 @@ class Agents:
         """Whether there is a conversation to go on with; where the CLI keeps transcripts, the transcript must be there.
 
         Claude Code 2.1.197: `--resume` of an id without transcript exits, `--session-id` of one with transcript too.
+        Gemini CLI 0.61.0: `--resume` of one without a message in its transcript exits.
         """
         if not provider.resume or not agent.session_id:
             return False
         path = self._transcript(agent, provider)
-        return path is None or path.exists()
+        if path is None or not path.exists():
+            return path is None
+        try:
+            return not provider.empty_transcripts or has_begun(path.read_bytes())
+        except OSError:
+            return False
 
     def _transcript(self, agent: Agent, provider: Provider) -> Path | None:
         cwd = str(self._ground.workspace(agent))
         path = provider.located(provider.transcript, self._ground.environ, cwd=cwd, session_id=agent.session_id)
-        return newest(path) if path else None
+        if not path:
+            return None
+        return largest(path) if provider.empty_transcripts else newest(path)
 
     def _argv(self, agent: Agent, provider: Provider, brief: str, *, resume: bool, tools: bool = False) -> list[str]:
         ground = self._ground
@@ -221,14 +229,19 @@ class Agents:
         return provider.mcp_json(self._words(agent)) if tools and not provider.has_mcp_file else {}
 
     def _settings(self, agent: Agent, provider: Provider, *, tools: bool) -> str:
-        """What this launch's hooks need: a settings file, or the spool itself where they are arguments."""
+        """What this launch's hooks need: a settings file, or the spool itself where they are arguments.
+
+        Where there are none, the file that says what agents may call, if the provider takes one.
+        """
+        allowed = (*AGENT_VERBS, *(MOTHER_VERBS if agent.name == MOTHER else ()))
+        if provider.allow:
+            return str(self._private("settings", f"{agent.name}.toml", policy_toml(allowed)))
         if not provider.hooks:
             return ""
         spool = self._ground.spool(agent.name)
         make_private(spool)
         if provider.hooks == "codex":
             return str(spool)
-        allowed = (*AGENT_VERBS, *(MOTHER_VERBS if agent.name == MOTHER else ()))
         content = settings_json(str(spool), allowed, TOOLS if tools else ())
         content |= self._handed(agent, provider, tools=tools)
         if self._ground.yolo:
@@ -264,6 +277,8 @@ def _session_id(agent: Agent, provider: Provider, *, resume: bool) -> str:
     """The id of the conversation that this launch begins or goes on with; "" where the CLI makes its own."""
     if not resume and provider.names_conversations:
         return ""
+    if not resume and provider.empty_transcripts:
+        return str(uuid.uuid4())  # the transcript without a message stands in the way of its id
     return agent.session_id or str(uuid.uuid4())
 
 

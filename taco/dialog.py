@@ -15,7 +15,7 @@ MOST_ROWS = 60  # of a dialog, from its end: more is not compared
 _RULE = re.compile(r"^\s*[─━═]{12,}")
 _LINES = re.compile(r"[─━═╌┄│╭╮╰╯]")
 _FRAME = re.compile(r"^[\s─━═╌┄│╭╮╰╯]*$")
-_OPTION = re.compile(r"^(?P<mark>[ \u00a0│❯›>●○*]{0,6})(?P<key>[1-9])[.)] (?P<label>\S.*?) *$")
+_OPTION = re.compile(r"^(?P<mark>[ \u00a0│❯›>●○*]{0,6})(?P<key>[1-9])[.)] {1,2}(?P<label>\S.*?)[ │]*$")
 _MARK = re.compile(r"^[ \u00a0❯›>]*")  # what shows where the cursor is: it may move, the dialog stays the same
 _BOX = re.compile(r"\[[ x✔✓]\]|[◻◼☐☑☒]")
 
@@ -39,7 +39,7 @@ class OpenDialog:
     def text(self) -> str:
         """What it says before its answers, without frames and blank rows at the ends."""
         first = next((at for at, row in enumerate(self.rows) if self.options and _OPTION.match(row)), len(self.rows))
-        kept = [row.strip(" \u00a0") for row in self.rows[:first] if not row.strip() or not _FRAME.match(row)]
+        kept = [row.strip(" \u00a0│") for row in self.rows[:first] if not row.strip() or not _FRAME.match(row)]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
 
 

@@ -93,6 +93,15 @@ def _hook(event: str, spool: str) -> dict[str, Any]:
     return {"matcher": "*", **group} if event in _WITH_MATCHER else group
 
 
+def policy_toml(allow: Sequence[str] = AGENT_VERBS) -> str:
+    """A policy file of Gemini's, for one launch: the verbs of `taco` that need no permission.
+
+    It takes a command apart: what else stands in one with an allowed verb, a redirection too, is asked about (0.61.0).
+    """
+    prefixes = json.dumps([f"taco {verb}" for verb in allow])
+    return f'[[rule]]\ntoolName = "run_shell_command"\ncommandPrefix = {prefixes}\ndecision = "allow"\npriority = 900\n'
+
+
 def codex_arguments(spool: str) -> list[str]:
     """What makes this one run of Codex drop hooks into `spool`; nothing is written into its configuration.
 

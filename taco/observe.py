@@ -17,7 +17,7 @@ from taco.errors import TmuxError
 from taco.hooks import HookEvent, parse_hook
 from taco.message import same
 from taco.models import Agent, AgentState, Evidence, Level, Pane
-from taco.paths import newest
+from taco.paths import largest, newest
 from taco.processes import is_alive
 from taco.provider import Provider
 from taco.rollout import turn
@@ -25,7 +25,7 @@ from taco.screen import Reading, read_screen, resets_at
 from taco.spool import Spool
 from taco.state import Refusal, Sighting, from_hook, from_session_file, judge, moves, refusal_of
 from taco.tmux.commands import PANE_FORMAT, CommandPipe, command, look_at, parse_pane
-from taco.transcript import Tokens, contains, last_assistant_text, refusal, said_at
+from taco.transcript import Tokens, contains, has_begun, last_assistant_text, refusal, said_at
 
 _CURSOR = "#{cursor_x} #{cursor_y} "
 _REMEMBERED_PROMPTS = 64
@@ -61,6 +61,8 @@ class _Watch:
     asked_at: float = 0.0  # when a dialog of the first start was seen last
     awaits_brief: bool = False  # started with its first prompt as an argument, and not come to it yet
     prompts: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_PROMPTS))
+    begun: bool = False  # its transcript holds a message
+    composed_at: float = 0.0  # when its composer was seen first
     session_id: str = ""
     limit: tuple[str, float] = ("", 0.0)  # what the screen says of a usage limit, and when the CLI said it
     answer: tuple[int, str] = (-1, "")  # size of the transcript when it was read, and the last answer in it
@@ -321,6 +323,7 @@ class Observer:
             started_at=max(watch.started_at, watch.asked_at),  # the time that a person took does not count
             ready_timeout_s=self._ready_timeout_s,
             limited_at=limited_at,
+            comes_up=self._comes_up(watch),
         )
         if watch.state.level is Level.WAITING and watch.hook is None:
             watch.asked_at = self._now()
@@ -377,6 +380,18 @@ class Observer:
                 said = None
             watch.limit = (limited, said or self._now())
         return watch.limit[1]
+
+    def _comes_up(self, watch: _Watch) -> bool:
+        """Whether its first prompt, an argument, is not in its transcript yet (hooks tell it, where there are any), or
+        its composer is too young to be pasted into."""
+        provider = watch.provider
+        if not provider.hooks and provider.first_prompt == "argument" and provider.transcript and not watch.begun:
+            watch.begun = has_begun(self._said_since(watch, 0))
+            if not watch.begun:
+                return True
+        if provider.ready_ms and not watch.composed_at and watch.reading and watch.reading.composer_row is not None:
+            watch.composed_at = self._now()
+        return self._now() - watch.composed_at < provider.ready_ms / 1_000
 
     def _sighting(self, watch: _Watch) -> Sighting | None:
         if watch.awaits_brief:
@@ -473,7 +488,7 @@ class Observer:
         if "*" not in found:
             return Path(found) if found else None
         if watch.found[0] != found or not watch.found[1].exists():
-            watch.found = (found, newest(found))
+            watch.found = (found, largest(found) if watch.provider.empty_transcripts else newest(found))
         return watch.found[1]
 
 

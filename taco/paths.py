@@ -180,7 +180,16 @@ def _record(state: Path, name: str, values: Mapping[str, Any]) -> SessionRecord:
 
 def newest(path: str) -> Path:
     """The file that a path means: where it holds `*`, the one that fits and was written last, else the path itself."""
+    return max(_fitting(path), key=lambda each: each.stat().st_mtime, default=Path(path))
+
+
+def largest(path: str) -> Path:
+    """The same, but of those that fit the one with the most in it."""
+    return max(_fitting(path), key=lambda each: each.stat().st_size, default=Path(path))
+
+
+def _fitting(path: str) -> list[Path]:
     if "*" not in path:
-        return Path(path)
+        return []
     found = glob.glob(glob.escape(path).replace("[*]", "*"))  # noqa: PTH207  the pattern is absolute
-    return Path(max(found, key=lambda each: Path(each).stat().st_mtime, default=path))
+    return [Path(each) for each in found]

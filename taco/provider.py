@@ -89,6 +89,7 @@ class Screen(_Model):
     ghost: str = "dim"  # "dim": dim text in the composer is no draft; else a pattern of such text
     busy: str | None = None
     waiting: tuple[Waiting, ...] = ()
+    queued: str | None = None  # what the CLI shows of input that it holds until its turn ends
     limited: str | None = None
     errors: tuple[Waiting, ...] = ()  # what the model's side refused the last turn with; names as in ERRORS
     later: str | None = None  # what begins an answer or a message: an error above one is history
@@ -97,7 +98,9 @@ class Screen(_Model):
     placeholder_over: int = Field(default=0, ge=0)  # characters of the longest paste that stands there as it is
     exited: str | None = None  # what stands on the screen after the CLI has ended
 
-    @field_validator("composer", "composer_end", "busy", "limited", "later", "retrying", "placeholder", "exited")
+    @field_validator(
+        "composer", "composer_end", "busy", "queued", "limited", "later", "retrying", "placeholder", "exited"
+    )
     @classmethod
     def _check(cls, value: str | None) -> str | None:
         return None if value is None else _pattern(value)
@@ -144,10 +147,14 @@ class Provider(_Model):
     clear: tuple[str, ...] = ("C-u",)  # keys that empty the composer, pressed until it is
     interrupt: tuple[str, ...] = ("Escape",)
     hooks: Literal["", "claude", "codex"] = ""
+    allow: Literal["", "gemini"] = ""  # whose rules {settings} is, where no hooks come with them: what agents may call
+    ready_ms: int = Field(0, ge=0, le=10_000)  # how long its first composer takes nothing yet that is pasted
     hooks_from_start: bool = True  # the first comes when it is ready for input; else with its first turn
     trust: Literal["", "claude"] = ""  # whose record of trusted directories it keeps (taco.trust)
     session_file: str = ""  # path with {pid}; the CLI's own file of its state
-    transcript: str = ""  # path with {session_id} and {slug} (the directory, non-alphanumerics as -), and perhaps *
+    # path with {session_id} (or its beginning, {short_id}), {slug} (the directory, non-alphanumerics as -), perhaps *
+    transcript: str = ""
+    empty_transcripts: bool = False  # it leaves some without a message, beside the real one too, and resumes none
     config_dir: str = ""  # environment variable of its configuration directory, "=" and the default
     mcp_args: tuple[str, ...] = ()  # arguments that hand it TACO's tools
     mcp_settings: Mapping[str, Any] = {}  # what does so in JSON: in {mcp_config}, else in the settings of the launch
@@ -230,7 +237,7 @@ class Provider(_Model):
         self, template: str, environ: Mapping[str, str], *, cwd: str, session_id: str = "", pid: int = 0
     ) -> str:
         """The path that `session_file` or `transcript` means for one process; "" where there is no such file."""
-        if not template or ("{session_id}" in template and not session_id):
+        if not template or (re.search(r"\{(?:session|short)_id\}", template) and not session_id):
             return ""
         variable, _, default = self.config_dir.partition("=")
         config_dir = environ.get(variable) or default.replace("~", environ.get("HOME", "~"), 1)
@@ -238,6 +245,7 @@ class Provider(_Model):
             "config_dir": config_dir,
             "pid": str(pid),
             "session_id": session_id,
+            "short_id": session_id[:8],
             "slug": re.sub(r"[^A-Za-z0-9]", "-", cwd),
         }
         return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template)

@@ -18,9 +18,11 @@ from taco.provider import Dialog, Screen, Waiting
 # SGR, other CSI, OSC (hyperlinks since tmux 3.4), and the shifts around line-drawing characters
 _ESCAPE = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\].*?(?:\x1b\\|\x07)|\x1b[()].|[\x0e\x0f]")
 _SGR = re.compile(r"\x1b\[([0-9;:]*)m")
+_FRAME = re.compile(r" *│\n *│ *")  # from one row in a frame to the next
 _RESETS = re.compile(
-    r"\b(?:resets|try\sagain\sat)\s(?:(?P<day>[A-Z][a-z]{2} \d{1,2})(?:st|nd|rd|th)?, (?:(?P<year>\d{4}),? )?)?"
-    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?P<half>[ap]m| [AP]M)(?: \((?P<zone>[\w/+-]+)\))?"
+    r"\b(?:resets(?:\sat)?|try\sagain\sat)\s"
+    r"(?:(?P<day>[A-Z][a-z]{2} \d{1,2})(?:st|nd|rd|th)?, (?:(?P<year>\d{4}),? )?)?"
+    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?P<half>[ap]m| [AP]M)(?: \(?(?P<zone>[A-Z][\w/+-]+)\)?)?"
 )
 
 
@@ -37,6 +39,7 @@ class Reading:
     busy: bool = False
     waiting: str = ""  # name of the dialog that is up
     waiting_row: int = -1  # 0-based row where what shows it begins; -1: none is up
+    queued: bool = False  # the CLI holds input until its turn ends
     limited: str = ""  # the text that says so
     error: str = ""  # what the last turn was refused with: one of provider.ERRORS
     error_text: str = ""
@@ -75,6 +78,7 @@ def read_screen(screen: Screen, capture: str) -> Reading:
     reading = Reading(
         tuple(lines),
         busy=not exited and _last(screen.busy, text, 0) is not None,
+        queued=not exited and _last(screen.queued, text, 0) is not None,
         waiting=waiting,
         waiting_row=waiting_row,
         limited=_text_of(limited) if limited and not exited else "",
@@ -104,8 +108,8 @@ def first_dialog(dialogs: Sequence[Dialog], reading: Reading) -> Dialog | None:
 
 
 def resets_at(limited: str, now: float) -> float | None:
-    """When a limit ends, epoch seconds: of `… resets 1:51pm (UTC)`, `… resets Nov 23, 2pm (UTC)`, `… try again at
-    10:26 PM.` or `… try again at Nov 23rd, 2026 2:00 PM.`
+    """When a limit ends, epoch seconds: of `… resets 1:51pm (UTC)`, `… resets Nov 23, 2pm (UTC)`, `… resets at 12:15
+    AM UTC.`, `… try again at 10:26 PM.` or `… try again at Nov 23rd, 2026 2:00 PM.`
 
     A time without a date is the next one after `now`; None when the text names no time.
     """
@@ -135,9 +139,9 @@ def _zone(name: str | None) -> tzinfo | None:
 
 
 def _text_of(found: re.Match[str]) -> str:
-    """The group `text` of a match when its pattern has one, else all of it."""
+    """The group `text` of a match when its pattern has one, else all of it; without the frame around its rows."""
     text: str = found["text"] if "text" in found.re.groupindex else found[0]
-    return text.strip()
+    return _FRAME.sub(" ", text).strip()
 
 
 def _error(screen: Screen, text: str) -> tuple[str, str]:

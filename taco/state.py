@@ -97,12 +97,14 @@ def judge(
     started_at: float,
     ready_timeout_s: float,
     limited_at: float | None = None,
+    comes_up: bool = False,
 ) -> AgentState:
     """What `agent` is doing at `now`.
 
     `reading` is its screen now (None: not looked at), `sighting` the newest word of hooks or session file,
     `started_at` when its process was launched, `limited_at` when the CLI said what `reading.limited` holds (None: just
-    now). `since` is left as it is in `agent.state` while the level stays.
+    now), `comes_up` that it is drawn, but not ready yet by what else is known of it. `since` is left as it is in
+    `agent.state` while the level stays.
     """
     is_limited = reading is not None and _is_limited(reading, now if limited_at is None else limited_at, now)
     limit = _limit(reading, limited_at, now) if is_limited and reading is not None else ""
@@ -111,7 +113,8 @@ def judge(
     if found is None:
         young = now - started_at < _SILENT_S
         is_fresh = not agent.session_id  # nobody has named its conversation yet
-        found = _of_sources(provider, pane, reading, sighting, now, late=late, young=young, is_fresh=is_fresh)
+        awaited = comes_up or bool(provider.hooks and (provider.hooks_from_start or is_fresh))
+        found = _of_sources(provider, pane, reading, sighting, now, awaited=awaited and not late, young=young)
     if found is None:
         found = AgentState(Level.UNKNOWN if late else Level.STARTING, "", now, "screen" if reading else "pane")
     before = agent.state
@@ -176,9 +179,8 @@ def _of_sources(
     sighting: Sighting | None,
     now: float,
     *,
-    late: bool,
+    awaited: bool,
     young: bool,
-    is_fresh: bool,
 ) -> AgentState | None:
     composer = reading is not None and reading.composer_row is not None
     if not provider.reads_screen and not provider.hooks:
@@ -193,7 +195,7 @@ def _of_sources(
             return AgentState(sighting.level, sighting.detail, source=sighting.source)
         if hidden:
             return AgentState(Level.WAITING, "something covers the composer", source="screen")
-    elif (provider.hooks_from_start or is_fresh) and provider.hooks and not late:
+    elif awaited:  # a hook, or the first prompt in the transcript
         return None  # drawn is not ready: messages sent before the first hook were lost (Claude Code 2.1.197)
     title = _of_title(provider, pane)
     if title is Level.BUSY or (reading is not None and reading.busy):

@@ -1,6 +1,6 @@
 """Reads lines of a CLI's transcript: did our message arrive, what was answered last. Pure.
 
-Told in the words of Claude Code's; the records of Codex are put into them first (taco.rollout).
+Told in the words of Claude Code's; the records of Codex and Gemini are put into them first (taco.rollout, taco.chats).
 
 A message that was typed leaves a `user` record. One that was queued while the agent streamed leaves
 `queue-operation enqueue` at Enter and a `user` record when its turn comes; one queued during a tool
@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from taco.rollout import as_transcript
+from taco import chats, rollout
 
 _ENDS_A_TURN = frozenset({"turn_duration", "stop_hook_summary"})
 _PAID = ("input_tokens", "cache_creation_input_tokens", "output_tokens")
@@ -52,6 +52,11 @@ def contains(lines: bytes, text: str) -> bool:
         elif _normal(_said(record)) == wanted:
             submitted += 1
     return bool(wanted) and (submitted > 0 or queued > 0)
+
+
+def has_begun(lines: bytes) -> bool:
+    """Whether anything was ever submitted in the conversation that these lines tell of."""
+    return any(_said(record) for record in _records(lines))
 
 
 def refusal(lines: bytes, text: str) -> str:
@@ -88,7 +93,7 @@ def answers(text: bytes) -> list[str]:
             said = [_text(record.get("last_assistant_message")) for record in _records(lines)]
             if any(said):
                 return [each for each in said if each]
-    return list(_said_by_assistant(_records(text))) if b'"assistant"' in text else []
+    return list(_said_by_assistant(_records(text))) if b'"assistant"' in text or b'"gemini"' in text else []
 
 
 def _said_by_assistant(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -145,7 +150,7 @@ class Tokens:
         """The bytes that follow those of the last call; a line may come in pieces."""
         self.size += len(more)
         *lines, self._half = (self._half + more).split(b"\n")
-        for record in _records(b"\n".join(line for line in lines if b'"usage"' in line)):
+        for record in _records(b"\n".join(line for line in lines if b'"usage"' in line or b'"tokens"' in line)):
             message = _mapping(record.get("message"))
             usage = _mapping(message.get("usage"))
             used = sum(value for name in _PAID if isinstance(value := usage.get(name), int))
@@ -215,7 +220,13 @@ def _records(lines: bytes) -> Iterator[Mapping[str, Any]]:
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
-            yield as_transcript(record) if "payload" in record else record
+            yield _in_our_words(record)
+
+
+def _in_our_words(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "payload" in record:
+        return rollout.as_transcript(record)
+    return chats.as_transcript(record) if chats.is_chat(record) else record
 
 
 def _said(record: Mapping[str, Any]) -> str:

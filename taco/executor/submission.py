@@ -244,7 +244,7 @@ class Submission:
             standing = self._standing(look)
             if proof is not None and standing is Match.EMPTY:
                 return await self._delivered(proof)
-            if standing is Match.EMPTY and self._screen_counts():
+            if standing is Match.EMPTY and self._screen_counts(look):
                 return await self._delivered(Evidence.SCREEN)
             if look.pane is None or look.pane.dead or look.pane.pid != self._agent.pid:
                 return await self.other_incarnation()
@@ -317,9 +317,12 @@ class Submission:
         blind = set() if self._provider.reads_screen else {Evidence.SCREEN}
         return bool({*self._provider.evidence} - blind - {Evidence.NONE})
 
-    def _screen_counts(self) -> bool:
-        """The screen is evidence only where nothing better speaks."""
-        return Evidence.SCREEN in self._provider.evidence and not self._doors.eyes.tells_by_files(self._agent.name)
+    def _screen_counts(self, look: Look) -> bool:
+        """The screen is evidence where nothing better speaks, or not before the turn ends that the CLI is in."""
+        if Evidence.SCREEN not in self._provider.evidence:
+            return False
+        is_queued = look.reading is not None and look.reading.queued
+        return is_queued or not self._doors.eyes.tells_by_files(self._agent.name)
 
     def _files_deny(self) -> bool:
         """Whether hooks or transcript speak, and know nothing of our text.

