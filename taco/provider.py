@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from taco.errors import ConfigError
 from taco.models import Evidence, Spec
@@ -27,6 +27,13 @@ PLACEHOLDERS = frozenset(
         "permission_mode",
     }
 )
+# What hands TACO's tools to a CLI may name besides: the program `taco` of the session, the same as a JSON or TOML
+# string, and the file that holds `mcp_settings`.
+MCP_PLACEHOLDERS = PLACEHOLDERS | {"taco", "taco_quoted", "mcp_config"}
+# What a model's side may refuse a turn with. The second kind is of the account: no agent on it can work.
+OF_THE_TURN = frozenset({"overloaded", "server_error", "context_full", "model_not_found", "other"})
+OF_THE_ACCOUNT = frozenset({"rate_limit", "authentication", "billing"})
+ERRORS = OF_THE_TURN | OF_THE_ACCOUNT
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -36,6 +43,23 @@ def _pattern(text: str) -> str:
     except re.error as error:
         raise ValueError(f"bad pattern {text!r}: {error}") from None
     return text
+
+
+def _check_placeholders(text: str, known: frozenset[str]) -> None:
+    for name in _PLACEHOLDER.findall(text):
+        if name not in known:
+            raise ValueError(f"unknown placeholder {{{name}}} in {text!r}")
+
+
+def _filled(value: Any, change: Callable[[str], str]) -> Any:
+    """A copy of what JSON can hold, with every text in it changed; keys stay as they are."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _filled(each, change) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled(each, change) for each in value]
+    return value
 
 
 class _Model(BaseModel):
@@ -67,11 +91,16 @@ class Screen(_Model):
     waiting: tuple[Waiting, ...] = ()
     queued: str | None = None  # what the CLI shows of input that it holds until its turn ends
     limited: str | None = None
+    errors: tuple[Waiting, ...] = ()  # what the model's side refused the last turn with; names as in ERRORS
+    later: str | None = None  # what begins an answer or a message: an error above one is history
+    retrying: str | None = None  # the CLI tries again by itself
     placeholder: str | None = None  # what a long paste collapses to
     placeholder_over: int = Field(default=0, ge=0)  # characters of the longest paste that stands there as it is
     exited: str | None = None  # what stands on the screen after the CLI has ended
 
-    @field_validator("composer", "composer_end", "busy", "queued", "limited", "placeholder", "exited")
+    @field_validator(
+        "composer", "composer_end", "busy", "queued", "limited", "later", "retrying", "placeholder", "exited"
+    )
     @classmethod
     def _check(cls, value: str | None) -> str | None:
         return None if value is None else _pattern(value)
@@ -81,6 +110,14 @@ class Screen(_Model):
     def _has_draft(cls, value: str | None) -> str | None:
         if value is not None and "draft" not in re.compile(value).groupindex:
             raise ValueError("needs a group (?P<draft>…)")
+        return value
+
+    @field_validator("errors")
+    @classmethod
+    def _known_errors(cls, value: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
+        for each in value:
+            if each.name not in ERRORS:
+                raise ValueError(f"unknown error {each.name!r}: {', '.join(sorted(ERRORS))}")
         return value
 
     @field_validator("ghost")
@@ -119,6 +156,8 @@ class Provider(_Model):
     transcript: str = ""
     empty_transcripts: bool = False  # it leaves some without a message, beside the real one too, and resumes none
     config_dir: str = ""  # environment variable of its configuration directory, "=" and the default
+    mcp_args: tuple[str, ...] = ()  # arguments that hand it TACO's tools
+    mcp_settings: Mapping[str, Any] = {}  # what does so in JSON: in {mcp_config}, else in the settings of the launch
     scripted: bool = False  # a demo, not a model: the monitor says so
     idle_title: str | None = None
     busy_title: str | None = None
@@ -130,10 +169,41 @@ class Provider(_Model):
     @classmethod
     def _known_placeholders(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for word in value:
-            for name in _PLACEHOLDER.findall(word):
-                if name not in PLACEHOLDERS:
-                    raise ValueError(f"unknown placeholder {{{name}}} in {word!r}")
+            _check_placeholders(word, PLACEHOLDERS)
         return value
+
+    @field_validator("mcp_args", "mcp_settings")
+    @classmethod
+    def _known_mcp_placeholders(cls, value: Any) -> Any:
+        def checked(text: str) -> str:
+            _check_placeholders(text, MCP_PLACEHOLDERS)
+            return text
+
+        _filled(value, checked)
+        return value
+
+    @model_validator(mode="after")
+    def _settings_are_read(self) -> Self:
+        if self.has_mcp_file and not self.mcp_settings:
+            raise ValueError("mcp_args: {mcp_config} is empty without mcp_settings")
+        if self.mcp_settings and not self.has_mcp_file and self.hooks in ("", "codex"):
+            raise ValueError("mcp_settings: nothing reads them, name {mcp_config} in mcp_args")
+        return self
+
+    @property
+    def takes_tools(self) -> bool:
+        """Whether TACO's tools (`taco mcp`) can be handed to it."""
+        return bool(self.mcp_args or self.mcp_settings)
+
+    @property
+    def has_mcp_file(self) -> bool:
+        """Whether `mcp_settings` stand in a file of their own."""
+        return any("{mcp_config}" in word for word in self.mcp_args)
+
+    def mcp_json(self, values: Mapping[str, str]) -> dict[str, Any]:
+        """`mcp_settings` with the placeholders filled in."""
+        found: dict[str, Any] = _filled(self.mcp_settings, lambda text: _fill(text, values))
+        return found
 
     @property
     def reads_screen(self) -> bool:
@@ -150,14 +220,18 @@ class Provider(_Model):
         """Whether a value for `placeholder` can reach the CLI at all."""
         return any(f"{{{placeholder}}}" in word for word in (*self.command, *self.model_args))
 
-    def argv(self, values: Mapping[str, str], *, yolo: bool = False, resume: bool = False) -> list[str]:
+    def argv(
+        self, values: Mapping[str, str], *, yolo: bool = False, resume: bool = False, tools: bool = False
+    ) -> list[str]:
         """The command with its placeholders filled in; `values` has a text for each name used."""
         words = list(self.resume if resume and self.resume else self.command)
         if values.get("model"):
             words += self.model_args
         if yolo:
             words += self.yolo
-        return [_PLACEHOLDER.sub(lambda found: values.get(found[1], ""), word) for word in words]
+        if tools:
+            words += self.mcp_args
+        return [_fill(word, values) for word in words]
 
     def located(
         self, template: str, environ: Mapping[str, str], *, cwd: str, session_id: str = "", pid: int = 0
@@ -175,6 +249,10 @@ class Provider(_Model):
             "slug": re.sub(r"[^A-Za-z0-9]", "-", cwd),
         }
         return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template)
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda found: values.get(found[1], ""), text)
 
 
 def parse_provider(data: Mapping[str, Any], source: str) -> Provider:

@@ -1,7 +1,7 @@
 """A stub of the Responses API on 127.0.0.1 that the real Codex CLI can be pointed at.
 
 Beside the verbs of every stub: `<<bash COMMAND>>` asks for its shell, sandboxed, `<<ask COMMAND>>` for it outside of
-its sandbox, `<<patch TEXT>>` for its editor.
+its sandbox, `<<patch TEXT>>` for its editor, `<<failed CODE>>` fails in the stream.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ class CodexStub(Stub):
 
     paths = re.compile(r"/v1/responses")
     prefix = "/v1"
-    verbs = ("bash", "ask", "patch")
+    verbs = ("bash", "ask", "patch", "failed")
 
     def parse(self, path: str, body: dict[str, Any], number: int, headers: Any) -> Received:
         items = body.get("input", [])
         texts, results = _trailing(items)
-        tools = tuple(str(tool.get("name") or tool.get("type")) for tool in body.get("tools", []))
+        tools = tuple(name for tool in body.get("tools", []) for name in _names(tool))
         return Received(number, time.time(), headers.get("session_id", ""), texts, results, tools, _said(items))
 
     def directed(self, verb: str, rest: str, received: Received) -> Reply:
+        if verb == "failed":
+            return Reply(failed=rest)
         if verb == "patch":
             return Reply("Editing.", (PATCH, {"input": rest}))
         more = {"sandbox_permissions": "require_escalated", "justification": "May it run?"} if verb == "ask" else {}
@@ -56,6 +58,10 @@ class CodexStub(Stub):
 
         response = {"id": f"resp_{number:06d}"}
         yield event("response.created", response=response)
+        if reply.failed:
+            failure = {"code": reply.failed, "message": "stub failure"}
+            yield event("response.failed", response={**response, "status": "failed", "error": failure})
+            return
         index = 0
         if reply.text:
             item = {"type": "message", "role": "assistant", "id": f"msg_{number:06d}"}
@@ -73,6 +79,8 @@ class CodexStub(Stub):
                 call |= {"type": "custom_tool_call", "input": arguments["input"]}
             else:
                 call |= {"type": "function_call", "arguments": json.dumps(arguments)}
+            if name.startswith("mcp__"):  # a server's tools are a namespace of their own
+                call["namespace"], _, call["name"] = name.rpartition("__")
             yield event("response.output_item.done", output_index=index, item=call)
         yield event("response.completed", response={**response, "usage": _USAGE})
 
@@ -90,6 +98,13 @@ def _is_said(item: dict[str, Any]) -> bool:
 def _said(items: list[dict[str, Any]]) -> tuple[str, ...]:
     """Every text of the user, oldest first."""
     return tuple(_text(item) for item in items if _is_said(item))
+
+
+def _names(tool: dict[str, Any]) -> list[str]:
+    """What a tool is called; those of an MCP server stand in a namespace."""
+    name = str(tool.get("name") or tool.get("type"))
+    inner = [f"{name}__{each['name']}" for each in tool.get("tools", [])] if tool.get("type") == "namespace" else []
+    return [name, *inner]
 
 
 def _is_models(item: dict[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from taco.agents import Agents, Ground
 from taco.answering import Hand
 from taco.broker import Broker
 from taco.config import Config
-from taco.errors import ConflictError, QueueFullError
+from taco.errors import ConflictError, QueueFullError, TacoError
 from taco.executor import Executor
 from taco.models import MOTHER, Agent, Command, Event, EventType, Priority, When, iso
 from taco.observe import Observer
@@ -44,6 +44,7 @@ class Desk:
     providers: Mapping[str, Provider]
     hand: Hand
     settings: Callable[[], Config]  # as the files say now
+    parked: dict[str, str] = field(default_factory=dict)  # provider -> why none of its agents begins any work now
     team: list[Agent] = field(default_factory=list)  # as Redis had it at the beginning of this round
     _kept_team: list[Agent] = field(default_factory=list)
     _kept: tuple[dict[str, str], ...] = ()
@@ -68,6 +69,14 @@ class Desk:
         if found is not None:
             return found
         return files.provider(agent.provider, paths.config_home(), self.record.home, self.record.project_dir)
+
+    def hands_tools(self, agent: Agent) -> bool:
+        """Whether an agent that is launched now gets TACO's verbs as MCP tools."""
+        try:
+            provider = self.provider_of(agent)
+        except TacoError:
+            return False  # it cannot be launched, and the launch says why
+        return provider.takes_tools and self.settings().mcp_for(agent.name, provider.name)
 
     def runnable_providers(self) -> list[str]:
         """The providers whose program is installed; in a scripted session every one will do, as none is used."""
@@ -111,14 +120,21 @@ class Desk:
         )
 
     async def message(
-        self, target: str, text: str, *, sender: str = TACO, key: str, priority: Priority = Priority.NORMAL
+        self,
+        target: str,
+        text: str,
+        *,
+        sender: str = TACO,
+        key: str,
+        priority: Priority = Priority.NORMAL,
+        when: When = When.IDLE,
     ) -> None:
         """Queue a message of TACO's own, once: the same `key` is the same message, in the words it had first.
 
         When the queue is full, TACO's words go ahead of it; those of an agent raise QueueFullError.
         """
         command_id = f"t{hashlib.sha256(f'{self.name}/{target}/{key}'.encode()).hexdigest()[:15]}"
-        command = Command(command_id, sender, target, text, priority, When.IDLE, iso(self.now()))
+        command = Command(command_id, sender, target, text, priority, when, iso(self.now()))
         with contextlib.suppress(ConflictError):  # it was sent already, and what it tells of has changed since
             try:
                 await self.broker.enqueue(command)

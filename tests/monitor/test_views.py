@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taco.models import Agent, AgentQueue, AgentState, AgentStatus, Ask, Event, EventType, Level, Service
-from taco.monitor import views
+from taco.monitor import plain, views
 from taco.monitor.activity import KEPT, EventLog, activity_lines
 from taco.monitor.alerts import Trouble, alert_lines, last_line
 from taco.monitor.feed import BURST_S, LONGEST_RETRY_S, LOOK_S, pause, retry_delay
@@ -22,6 +22,7 @@ from taco.monitor.rate import bars, minute, rate_spans
 from taco.monitor.source import Snapshot
 from taco.monitor.team import Rows, count, look, matching, note, work
 from taco.monitor.views import KEYS, keys_lines
+from taco.monitor.words import clock
 from tests.monitor.data import AGENTS, EVENTS, NOW, RUNNING, command, happened, stamp
 from tests.support.paths import ROOT
 
@@ -302,3 +303,21 @@ def test_the_monitor_goes_without_pydantic() -> None:
     imported = "taco.monitor.app, taco.monitor.plain, taco.monitor.session_source, taco.supervision"
     words = f"import sys, {imported}; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", words], check=False, cwd=ROOT).returncode == 0
+
+
+LIMIT = {"account": "a", "title": "Claude Code", "text": "You've hit your limit", "until": stamp(0), "guessed": False}
+
+
+def test_an_account_that_rests_stands_on_top_and_in_the_plain_lines() -> None:
+    snapshot = replace(RUNNING, agents=(), asks=(), limits=(LIMIT,))
+    (bar,) = alert_lines(snapshot, Trouble(), NOW, 4)
+    until = clock(stamp(0), "%H:%M")
+    assert words(bar) == f" ◔ Claude Code rests until {until}: You've hit your limit  sooner: taco resume --now "
+    ((_, text),) = plain.waiting(snapshot)
+    assert text == f"Claude Code rests until {until}: You've hit your limit; sooner: taco resume --now"
+
+
+def test_what_keeps_an_agent_from_its_work_stands_before_its_hold() -> None:
+    stalled = agent(Level.BUSY, trouble="stalled: busy, and nothing has moved for over 10 minutes", hold="busy")
+    assert note(stalled, AgentQueue(), "").text == stalled.trouble
+    assert any("trouble" in words(line) for line in views.detail_lines(stalled, RUNNING, NOW, 80))
