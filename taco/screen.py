@@ -79,7 +79,7 @@ def read_screen(screen: Screen, capture: str) -> Reading:
     if composer is None or exited:
         return reading
     row, end, column = composer
-    draft, ghost = _draft(screen.ghost, capture, row, end, column)
+    draft, ghost = _draft(screen, capture, row, end, column)
     return replace(
         reading,
         composer_row=row,
@@ -186,24 +186,28 @@ def _place(match: re.Match[str]) -> tuple[int, int]:
     return match.string.count("\n", 0, start), start - (match.string.rfind("\n", 0, start) + 1)
 
 
-def _draft(ghost: str, capture: str, row: int, end: int, column: int) -> tuple[str, bool]:
+def _draft(screen: Screen, capture: str, row: int, end: int, column: int) -> tuple[str, bool]:
     """The text of the composer without its ghost, and whether there was only a ghost."""
     cells = _cells(capture, row, end)
-    shown = _joined(([char for char, _, _ in line] for line in cells), column)
-    if ghost == "dim":
-        draft = _joined(([char for char, seen in _typed(line) if seen] for line in cells), column)
+    shown = _joined(([char for char, _, _ in line] for line in cells), column, screen.continuation)
+    if screen.ghost == "dim":
+        typed = ([char for char, seen in _typed(line) if seen] for line in cells)
+        draft = _joined(typed, column, screen.continuation)
     else:
-        draft = re.sub(ghost, "", shown, flags=re.MULTILINE)
+        draft = re.sub(screen.ghost, "", shown, flags=re.MULTILINE)
     if not draft.strip() and shown.strip():
         return "", True
     return draft, False
 
 
-def _joined(rows: Iterable[Sequence[str]], column: int) -> str:
-    """Rows as one text: the prompt cut from the first, up to `column` spaces from the others."""
+def _joined(rows: Iterable[Sequence[str]], column: int, continuation: str | None) -> str:
+    """Rows as one text: the prompt cut from the first, `continuation` or up to `column` spaces from the others."""
     texts = ["".join(row).rstrip(" ") for row in rows]
     first = texts[0][column:]
-    rest = [text[min(column, len(text) - len(text.lstrip(" "))) :] for text in texts[1:]]
+    if continuation is not None:
+        rest = [re.sub(rf"\A(?:{continuation})", "", text) for text in texts[1:]]
+    else:
+        rest = [text[min(column, len(text) - len(text.lstrip(" "))) :] for text in texts[1:]]
     return "\n".join([first, *rest])
 
 
