@@ -14,17 +14,16 @@ from pathlib import Path
 
 from taco import processes
 from taco.errors import UsageError
-from taco.hooks import AGENT_VERBS, codex_arguments, settings_json
-from taco.models import MOTHER, Agent, AgentState, AgentStatus, Level, iso
-from taco.paths import make_private, newest, write_private
+from taco.hooks import codex_arguments, settings_json, verbs_of
+from taco.models import Agent, AgentState, AgentStatus, Level, iso
+from taco.paths import make_private, messages_file, newest, write_private
 from taco.processes import Process
 from taco.provider import Provider
 from taco.tmux import windows
 from taco.tmux.commands import CommandPipe
-from taco.transcript import LeftOver, left_over
+from taco.transcript import LeftOver, as_lines, left_over
 
 _LONGEST_WORD = 100_000  # bytes; Linux takes no argument of 128 KiB
-MOTHER_VERBS = ("spec submit", "spec check", "spec show", "spec schema")  # what Mother may call besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,7 @@ class Agents:
         """What the agent's process left undone in its conversation; nothing where there is no transcript."""
         path = self._transcript(agent, provider)
         try:
-            return left_over(path.read_bytes()) if path else LeftOver()
+            return left_over(as_lines(path, path.read_bytes())) if path else LeftOver()
         except OSError:
             return LeftOver()
 
@@ -191,6 +190,7 @@ class Agents:
             "session_id": agent.session_id,
             "settings": self._settings(agent, provider),
             "brief_file": str(self._private("briefs", f"{agent.name}.md", brief)),
+            "messages_file": self._messages(agent, provider),
             "transcript": str(self._transcript(agent, provider) or ""),
             "permission_mode": "bypassPermissions" if ground.yolo else "default",
         }
@@ -210,11 +210,19 @@ class Agents:
         make_private(spool)
         if provider.hooks == "codex":
             return str(spool)
-        allowed = (*AGENT_VERBS, *(MOTHER_VERBS if agent.name == MOTHER else ()))
-        content = settings_json(str(spool), allowed)
+        content = settings_json(str(spool), verbs_of(agent.name))
         if self._ground.yolo:
             content["skipDangerousModePermissionPrompt"] = True
         return str(self._private("settings", f"{agent.name}.json", json.dumps(content, indent=1)))
+
+    def _messages(self, agent: Agent, provider: Provider) -> str:
+        """The file that long messages to an agent are added to, made when it is not there; "" where none is read."""
+        if not provider.understands("messages_file"):
+            return ""
+        path = messages_file(self._ground.directory, agent.name)
+        if not path.exists():
+            self._private(path.parent.name, path.name, f"# Long messages to {agent.name}, the newest last\n\n")
+        return str(path)
 
     def _private(self, kind: str, name: str, text: str) -> Path:
         directory = self._ground.directory / kind

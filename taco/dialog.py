@@ -17,7 +17,7 @@ _LINES = re.compile(r"[─━═╌┄│╭╮╰╯]")
 _FRAME = re.compile(r"^[\s─━═╌┄│╭╮╰╯]*$")
 _OPTION = re.compile(r"^(?P<mark>[ \u00a0│❯›>●○*]{0,6})(?P<key>[1-9])[.)] (?P<label>\S.*?) *$")
 _MARK = re.compile(r"^[ \u00a0❯›>]*")  # what shows where the cursor is: it may move, the dialog stays the same
-_LETTERS = re.compile(r"(?:\([A-Z]\)[a-z' ]+/?\s*){2,}(?=\[\w+\]:)")  # (Y)es/(N)o [Yes]: as a line-based CLI asks
+_LETTERS = re.compile(r"(?:\([A-Z]\)[a-z' ]+/?\s*){2,}(?=\[\w+\]:\s*\Z)")  # (Y)es/(N)o [Yes]: as a line-based CLI asks
 _LETTER = re.compile(r"\(([A-Z])\)([a-z' ]+)")
 _BOX = re.compile(r"\[[ x✔✓]\]|[◻◼☐☑☒]")
 
@@ -55,8 +55,8 @@ def open_dialog(reading: Reading) -> OpenDialog | None:
     rows = reading.lines
     last = max((at for at, row in enumerate(rows) if row.strip()), default=0)
     first_option, options = _options(rows)
-    if not options:
-        first_option, options = _lettered(rows[max(0, last - 1) : last + 1], max(0, last - 1))
+    if not options and (options := _lettered(rows[max(0, last - 1) : last + 1])):
+        first_option = last
     start = _start(rows, min(first_option, reading.waiting_row))
     start = max(start, last + 1 - MOST_ROWS)
     return OpenDialog(reading.waiting, start, tuple(rows[start : last + 1]), options)
@@ -83,13 +83,11 @@ def _options(rows: Sequence[str]) -> tuple[int, tuple[Option, ...]]:
     return begin, tuple(option for _, option in run) if marked and not boxed else ()
 
 
-def _lettered(rows: Sequence[str], first: int) -> tuple[int, tuple[Option, ...]]:
-    """The answers of a question that ends in its letters, `rows` its last two: the row of it, and the answers."""
+def _lettered(rows: Sequence[str]) -> tuple[Option, ...]:
+    """The answers of a question that ends in its letters, in the last rows of a dialog."""
     found = _LETTERS.search("\n".join(rows))
-    if not found:
-        return first + len(rows), ()
-    text = found[0].replace("\n", "")
-    return first, tuple(Option(key.lower(), f"{key}{rest.strip()}") for key, rest in _LETTER.findall(text))
+    text = found[0].replace("\n", "") if found else ""
+    return tuple(Option(key.lower(), f"{key}{rest.strip()}") for key, rest in _LETTER.findall(text))
 
 
 def _start(rows: Sequence[str], below: int) -> int:

@@ -184,3 +184,8 @@ def newest(path: str) -> Path:
         return Path(path)
     found = glob.glob(glob.escape(path).replace("[*]", "*"))  # noqa: PTH207  the pattern is absolute
     return Path(max(found, key=lambda each: Path(each).stat().st_mtime, default=path))
+
+
+def messages_file(session: Path, agent: str) -> Path:
+    """The file, in a session's directory, of the long messages to an agent whose CLI has files in its conversation."""
+    return session / "messages" / f"{agent}.md"

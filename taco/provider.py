@@ -26,6 +26,7 @@ PLACEHOLDERS = frozenset(
         "settings",
         "permission_mode",
         "transcript",
+        "messages_file",
     }
 )
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -64,6 +65,10 @@ class Screen(_Model):
     composer: str | None = None  # the live input line; group `draft` is what stands in it
     composer_end: str | None = None  # the line below the composer's last
     continuation: str | None = None  # what stands before each further row of a draft; else only spaces do
+    cursor_inside: bool = False  # the cursor stands in a live composer: what looks like one elsewhere is none
+    rows_free: int | None = Field(
+        default=None, ge=1
+    )  # rows that a draft leaves of a whole screen; else a third takes one
     ghost: str = "dim"  # "dim": dim text in the composer is no draft; else a pattern of such text
     busy: str | None = None
     waiting: tuple[Waiting, ...] = ()
@@ -97,6 +102,7 @@ class Provider(_Model):
     title: str = ""  # what people call it
     command: tuple[str, ...] = Field(min_length=1)
     yolo: tuple[str, ...] = ()  # arguments that turn permission prompts off
+    yolo_answers: tuple[str, ...] = ()  # dialogs that TACO says yes to instead, where the CLI has no such argument
     yolo_root_env: Mapping[str, str] = {}  # what these arguments need in the environment when root calls
     model_args: tuple[str, ...] = ()  # arguments that are added when a model is asked for
     resume: tuple[str, ...] = ()  # the command that continues a conversation
@@ -105,6 +111,7 @@ class Provider(_Model):
     first_prompt: Literal["argument", "paste", "none"] = "paste"
     settle_ms: int = Field(200, ge=200, le=10_000)
     input: Literal["auto", "keys", "paste"] = "auto"
+    enter_again_ms: int = Field(500, ge=500, le=60_000)  # a text that still stands after it is given Enter once more
     header: bool = True
     evidence: tuple[Evidence, ...] = (Evidence.SCREEN,)
     queues_when_busy: bool = False

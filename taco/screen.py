@@ -59,8 +59,11 @@ def plain(capture: str) -> list[str]:
     return [row.rstrip(" ") for row in rows]
 
 
-def read_screen(screen: Screen, capture: str) -> Reading:
-    """What the capture shows by the rules of `screen`; without rules only its lines."""
+def read_screen(screen: Screen, capture: str, cursor_row: int | None = None) -> Reading:
+    """What the capture shows by the rules of `screen`; without rules only its lines.
+
+    `cursor_row` (0-based), where it is known, tells a live composer from a text that was just submitted.
+    """
     lines = plain(capture)
     text = "\n".join(lines)
     composer = _composer(screen, text)
@@ -79,6 +82,8 @@ def read_screen(screen: Screen, capture: str) -> Reading:
     if composer is None or exited:
         return reading
     row, end, column = composer
+    if screen.cursor_inside and cursor_row is not None and not row <= cursor_row < end:
+        return replace(reading, busy=not waiting)
     draft, ghost = _draft(screen, capture, row, end, column)
     return replace(
         reading,
@@ -177,7 +182,10 @@ def _composer(screen: Screen, text: str) -> tuple[int, int, int] | None:
     if screen.composer_end is None:
         return row, row + 1, column
     end = re.compile(screen.composer_end, re.MULTILINE).search(text, _start_of_row(text, row + 1))
-    return (row, text.count("\n", 0, end.start()), column) if end else None
+    if end is None:
+        return None
+    is_in_row = text[end.start() - 1 : end.start()] != "\n"  # the draft fills the screen to its last row
+    return row, text.count("\n", 0, end.start()) + is_in_row, column
 
 
 def _place(match: re.Match[str]) -> tuple[int, int]:

