@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -48,11 +48,14 @@ def launched(
     seed: Callable[[], None] = lambda: make_repository(PROJECT),
     less: Sequence[str] = (),
     more: Sequence[str] = (),
+    beside: Recorder | None = None,
 ) -> Iterator[Recorder]:
     """A CLI in a pane, in a project that `seed` makes ready; without some variables, with more arguments."""
-    new_project()
+    if beside is None:
+        new_project()
     environment = {**aider_environment(stub, HOME / "state", PROJECT), **SCREENS.provider.env}
-    seed()
+    if beside is None:
+        seed()
     brief = HOME / "brief.md"
     brief.write_text("You are backend, one of a team.\n")
     messages = HOME / "messages.md"
@@ -186,24 +189,44 @@ def scrollback(cli: Recorder) -> None:
 
 
 def endings(cli: Recorder) -> None:
-    """Errors, a limit, and the end."""
-    ask(cli, "<<error 401>>")
-    cli.shows("Check your API key")
-    cli.shot("idle_error", **READY)
-    ask(cli, "<<error 503 30>>")
-    cli.shows("Retrying in 2.0 seconds")
-    cli.shot("busy_retrying", busy=True)
-    cli.keys("C-c")
-    ask(cli, "<<quota used up>>")
-    wait_for(lambda: cli.read().limited, 180, what=cli.capture)  # it tries again for a minute
-    cli.shot("limited", **READY, limit="current quota")
+    """Errors that it does not try again, and the end."""
+    for error, code in {"authentication": 401, "model_not_found": 404, "other": 400}.items():
+        cli.enter(f"<<error {code}>>")
+        cli.shot(f"error_{error}", **READY, error=error)
     cli.enter("hello again")
     cli.shows("ack ")
-    cli.shot("idle_after_limit", **READY)
+    cli.shot("idle_after_error", **READY)
     cli.paste("/exit")
     cli.keys("Enter")
     cli.shows("Pane is dead")
     cli.shot("exited", busy=True)  # only the end of its process tells
+
+
+REFUSED = {
+    "error_overloaded": ("<<error 503>>", {**READY, "error": "overloaded"}),
+    "error_server_error": ("<<error 500>>", {**READY, "error": "server_error"}),
+    "error_rate_limit": ("<<error 429>>", {**READY, "error": "rate_limit"}),
+    "limited": ("<<quota used up>>", {**READY, "limit": "current quota"}),
+}
+
+
+def refusals(stub: AiderStub, size: tuple[int, int], manifest: dict[str, Expected]) -> None:
+    """Errors that it tries again for more than a minute, each in a CLI of its own; and a limit that is over."""
+    with ExitStack() as opened:
+        first = opened.enter_context(launched(stub, size, manifest))
+        others = [opened.enter_context(launched(stub, size, manifest, beside=first)) for _ in range(len(REFUSED) - 1)]
+        clis = dict(zip(REFUSED, (first, *others), strict=True))
+        for state, cli in clis.items():
+            cli.becomes(**READY)
+            cli.enter(REFUSED[state][0])
+        first.shows("Retrying in 2.0 seconds")
+        first.shot("busy_retrying", busy=True, retrying=True)
+        for state, cli in clis.items():
+            wait_for(lambda cli=cli: cli.read().composer_row is not None, 240, what=cli.capture)  # type: ignore[misc]
+            cli.shot(state, **REFUSED[state][1])
+        clis["limited"].enter("hello again")
+        clis["limited"].shows("ack ")
+        clis["limited"].shot("idle_after_limit", **READY)
 
 
 def vim(stub: AiderStub, size: tuple[int, int], manifest: dict[str, Expected]) -> None:
@@ -229,7 +252,7 @@ def main(only: str = "") -> None:
     with AiderStub() as stub:
         launch = partial(launched, stub)
         alone = [(part.__name__, on_its_own(launch, part)) for part in (drafts, work, tools, scrollback, endings)]
-        others = [(part.__name__, partial(part, stub)) for part in (vim, first_runs)]
+        others = [(part.__name__, partial(part, stub)) for part in (refusals, vim, first_runs)]
         record(SCREENS, [*alone, *others], only)
 
 

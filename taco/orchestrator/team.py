@@ -165,10 +165,13 @@ class Team:
     async def _start_planned(self) -> None:
         desk = self._desk
         plan = schedule.ready(desk.team, concurrency=desk.config.start_concurrency)
-        await _all(self._launch(agent) for agent in plan.start if agent.name not in self._changing)
+        starts = [agent for agent in plan.start if agent.provider not in desk.parked]
+        await _all(self._launch(agent) for agent in starts if agent.name not in self._changing)
+        parked = {agent.name: desk.parked[agent.provider] for agent in plan.start if agent.provider in desk.parked}
         for agent in desk.team:
-            reason = plan.blocked.get(agent.name, "").removeprefix("waits for ")
-            if agent.status is AgentStatus.PLANNED and reason != agent.waiting_for and agent.name in plan.blocked:
+            blocked = agent.name in plan.blocked or agent.name in parked
+            reason = plan.blocked.get(agent.name, parked.get(agent.name, "")).removeprefix("waits for ")
+            if agent.status is AgentStatus.PLANNED and reason != agent.waiting_for and blocked:
                 await desk.broker.set_agent(agent.window, {"waiting_for": reason})
             if agent.name in plan.stuck and self._blocked.get(agent.name) != reason:
                 await self._tell_stuck(agent, reason)
