@@ -37,7 +37,7 @@ def asked_command(markdown: bytes) -> str:
 
     The last line, if both it and the one before begin as the CLI's own do: of several only the first has a `> `.
     """
-    before, last = ["", *markdown.decode(errors="replace").split("\n")[:-1]][-2:]
+    before, last = ["", "", *markdown.decode(errors="replace").split("\n")[:-1]][-2:]
     if not (_is_own(before) and _is_own(last)):
         return ""
     begins = _RAN if before.startswith("> Run shell command") else _OWN

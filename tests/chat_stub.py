@@ -21,6 +21,7 @@ _USAGE = {"prompt_tokens": 1200, "completion_tokens": 42, "total_tokens": 1242}
 _HEAD = {"created": 1_795_000_000}
 _ERRORS = {
     401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    404: ("invalid_request_error", "model_not_found", "The model `stub-model` does not exist."),
     429: ("requests", "rate_limit_exceeded", "Rate limit reached for requests."),
     500: ("server_error", None, "The server had an error while processing your request."),
     503: ("server_error", None, "The engine is currently overloaded, please try again later."),

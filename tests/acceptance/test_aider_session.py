@@ -18,7 +18,7 @@ from tests.stub import Received, Reply
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.xdist_group("aider")
-TEAM = ("alpha", "beta", "poor")
+TEAM = ("alpha", "beta")
 GIVEN = "Your brief is among the files you were given to read. Begin now."
 WAIT_S = 90.0
 LONG = [name for name, body in BODIES.items() if body.count("\n") > 40]
@@ -51,17 +51,27 @@ def house(stub: AiderStub) -> Iterator[RealHouse]:
 
 @pytest.fixture(scope="module")
 def crew(house: RealHouse, stub: AiderStub) -> RealSession:
-    """Two agents at their prompts, and one whose account is used up: it tries again for more than a minute."""
+    """Two agents at their prompts."""
     crew = start(house, stub, "crew", *team_of(house, *TEAM))
     for name in TEAM:
         crew.hears(name, said("taco", name, GIVEN), WAIT_S)
     crew.idle(timeout_s=WAIT_S)
-    crew.tell("poor", "<<quota used up>>")
     return crew
 
 
+@pytest.fixture(scope="module")
+def broke(house: RealHouse, stub: AiderStub) -> RealSession:
+    """An agent on another account, which is used up: it tries again for more than a minute, beside the other tests."""
+    broke = start(house, stub, "broke", *team_of(house, "poor"), OPENAI_API_KEY="of-another-account")
+    broke.hears("poor", said("taco", "poor", GIVEN), WAIT_S)
+    broke.idle(timeout_s=WAIT_S)
+    broke.tell("poor", "<<quota used up>>")
+    return broke
+
+
+@pytest.mark.usefixtures("broke")
 def test_each_has_its_brief_in_every_request(crew: RealSession) -> None:
-    for name in ("alpha", "beta"):
+    for name in TEAM:
         assert crew.heard(name)[0].startswith(f"You are {name}, one of a team")
         assert crew.heard(name)[1:] == (said("taco", name, GIVEN),)
         log = crew.house.root / "home" / ".aider" / "taco" / f"{crew.conversation(name)}.md"
@@ -111,14 +121,23 @@ def test_a_turn_that_the_person_interrupts_is_over(crew: RealSession) -> None:
     crew.delivered(crew.tell("beta", "after the interrupt"), "transcript", WAIT_S)
 
 
-def test_errors_that_it_tries_again_are_no_stall_and_others_end_the_turn(crew: RealSession) -> None:
+def test_errors_that_it_tries_again_are_no_stall(crew: RealSession) -> None:
     crew.idle("beta", timeout_s=WAIT_S)
     crew.tell("beta", "<<error 503 7>>")  # three requests each time that it tries
     crew.wait_agent("beta", state="busy")
     wait_for(lambda: "recovered after 7 errors" in crew.look("beta"), WAIT_S, crew.describe)
+    crew.idle("beta", timeout_s=WAIT_S)
+    assert not crew.agent("beta")["trouble"]
+
+
+def test_a_key_that_is_refused_rests_the_account_until_the_person_says_otherwise(crew: RealSession) -> None:
+    crew.idle(timeout_s=WAIT_S)
     crew.tell("beta", "<<error 401>>")
-    wait_for(lambda: "not able to authenticate you" in crew.look("beta"), WAIT_S, crew.describe)
-    crew.delivered(crew.tell("beta", "after the error"), "transcript", WAIT_S)
+    wait_for(lambda: crew.read("beta").error == "authentication", WAIT_S, crew.describe)
+    waits = crew.tell("alpha", "after the error")
+    assert crew.held(waits, "limited: Aider until")["typed_at"] is None
+    crew.house.taco("resume", "crew", "--now")
+    crew.delivered(waits, "transcript", WAIT_S)
 
 
 @pytest.mark.parametrize("verb", ["approve", "deny"])
@@ -141,19 +160,22 @@ def test_a_command_of_its_is_answered_from_outside(crew: RealSession, verb: str)
 
 def test_a_rule_of_the_persons_answers(crew: RealSession, house: RealHouse) -> None:
     crew.idle("beta", timeout_s=WAIT_S)
+    script = house.project / "build.sh"
+    script.write_text("#!/bin/sh\ntouch ruled\nsleep 1\necho it is built\nsleep 1\n")  # what is too quick it misses
+    script.chmod(0o755)
     config = house.root / "c" / "taco" / "config.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text('[agents.beta]\nauto_approve = ["Bash(mkdir -pv:*)"]\n')
+    config.write_text('[agents.beta]\nauto_approve = ["Bash(./build.sh:*)"]\n')
     try:
-        crew.tell("beta", "<<bash mkdir -pv ruled>>")
-        wait_for((crew.house.project / "ruled").exists, WAIT_S, crew.describe)
-        crew.idle("beta", timeout_s=WAIT_S)  # what it printed was added to the chat as well
-        event = crew.events("ask.approved")[-1]
-        assert (event["agent"], event["data"].get("rule")) == ("beta", "Bash(mkdir -pv:*)")
+        crew.tell("beta", "<<bash ./build.sh --all>>")
+        wait_for((house.project / "ruled").exists, WAIT_S, crew.describe)
+        wait_for(lambda: "of output to the chat." in crew.look("beta"), WAIT_S, crew.describe)
+        found = [(event["agent"], event["data"].get("rule")) for event in crew.events("ask.approved")[-2:]]
+        assert found == [("beta", "Bash(./build.sh:*)")] * 2  # the command, and what it printed
     finally:
         config.unlink()
     crew.tell("beta", "go on")
-    crew.ran("beta", "mkdir: created directory 'ruled'")
+    crew.ran("beta", "it is built", WAIT_S)
 
 
 def test_a_file_it_hears_of_waits_for_the_person(crew: RealSession) -> None:
@@ -178,7 +200,7 @@ def test_a_persons_draft_is_neither_merged_nor_submitted(crew: RealSession) -> N
 
 
 def test_it_sends_by_its_shell_and_nobody_is_asked(crew: RealSession) -> None:
-    crew.idle(*TEAM[:2], timeout_s=WAIT_S)
+    crew.idle(timeout_s=WAIT_S)
     crew.tell("alpha", '<<bash taco send beta "it stands: 42 → naïve">>')
     crew.hears("beta", said("alpha", "beta", "it stands: 42 → naïve"), WAIT_S)
     crew.idle("alpha", timeout_s=WAIT_S)
@@ -186,11 +208,14 @@ def test_it_sends_by_its_shell_and_nobody_is_asked(crew: RealSession) -> None:
 
 def test_what_could_be_more_than_one_command_the_person_approves(crew: RealSession) -> None:
     text = "exact: 42; it's #(touch pwned) → naïve, 'quoted' {braces}"
-    crew.idle(*TEAM[:2], timeout_s=WAIT_S)
+    crew.idle(timeout_s=WAIT_S)
     crew.tell("alpha", f'<<bash taco send beta "{text}">>')
     assert crew.json("approve", crew.dialog("alpha", "permission")["id"])["gone"]
     crew.hears("beta", said("alpha", "beta", text), WAIT_S)
-    assert crew.json("deny", crew.dialog("alpha", "output")["id"])["gone"]
+    settled = wait_for(lambda: crew.agent("alpha")["state"] in ("idle", "waiting(output)"), WAIT_S, crew.describe)
+    if crew.agent("alpha")["state"] != "idle":  # output of what ends at once may escape it
+        crew.press("alpha", "n", "Enter")
+    assert settled
     assert not list(crew.house.root.rglob("pwned"))
 
 
@@ -222,14 +247,17 @@ def test_a_killed_agent_comes_back_with_its_conversation(crew: RealSession) -> N
     assert crew.heard("beta").count(said("taco", "beta", GIVEN)) == 1
 
 
-def test_a_limit_holds_its_messages_and_says_so(crew: RealSession) -> None:
-    waits = crew.tell("poor", "once you are paid for")
-    assert crew.held(waits, "limited: current quota, please check", 240)["typed_at"] is None
-    assert crew.agent("poor")["state"].startswith("limited(current quota, please check")
+def test_a_limit_holds_its_messages_and_says_so(broke: RealSession) -> None:
+    limited = wait_for(lambda: broke.agent("poor")["state"].startswith("limited("), 240, broke.describe)
+    assert limited
+    waits = broke.tell("poor", "once you are paid for")
+    assert broke.held(waits, "limited: ")["typed_at"] is None
+    assert "current quota" in broke.read("poor").limited
+    broke.stop()
 
 
 def test_a_stopped_session_goes_on_where_it_was_and_leaves_nothing_running(crew: RealSession) -> None:
-    crew.idle("alpha", "beta", timeout_s=WAIT_S)
+    crew.idle(timeout_s=WAIT_S)
     crew.delivered(crew.tell("beta", "<<hold stopped>>"), "transcript", WAIT_S)
     crew.tell("alpha", "<<bash sleep 321>>")
     assert crew.json("approve", crew.dialog("alpha", "permission")["id"])["gone"]
