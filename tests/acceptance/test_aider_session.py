@@ -134,6 +134,7 @@ def test_a_key_that_is_refused_rests_the_account_until_the_person_says_otherwise
     crew.idle(timeout_s=WAIT_S)
     crew.tell("beta", "<<error 401>>")
     wait_for(lambda: crew.read("beta").error == "authentication", WAIT_S, crew.describe)
+    wait_for(lambda: any(each["agent"] == "beta" for each in crew.events("account.limited")), WAIT_S, crew.describe)
     waits = crew.tell("alpha", "after the error")
     assert crew.held(waits, "limited: Aider until")["typed_at"] is None
     crew.house.taco("resume", "crew", "--now")
