@@ -11,10 +11,11 @@ import uuid
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from taco import processes
 from taco.errors import UsageError
-from taco.hooks import codex_arguments, settings_json, verbs_of
+from taco.hooks import TOOLS, codex_arguments, settings_json, verbs_of
 from taco.models import Agent, AgentState, AgentStatus, Level, iso
 from taco.paths import make_private, messages_file, newest, write_private
 from taco.processes import Process
@@ -73,16 +74,19 @@ class Agents:
         self._pipe = pipe
         self._now = now
 
-    async def launch(self, agent: Agent, provider: Provider, brief: str, *, resume: bool = False) -> Agent:
+    async def launch(
+        self, agent: Agent, provider: Provider, brief: str, *, resume: bool = False, tools: bool = False
+    ) -> Agent:
         """Start an agent's CLI in its window, opened when it has none; the agent as it is then.
 
-        `resume`: continue the conversation `agent.session_id` where the provider can. Raises TmuxError, UsageError.
+        `resume`: continue the conversation `agent.session_id` where the provider can. `tools`: with TACO's verbs as MCP
+        tools. Raises TmuxError, UsageError.
         """
         ground = self._ground
         workspace = self._make_workspace(agent)
         resume = resume and self.can_resume(agent, provider)
         agent = replace(agent, session_id=_session_id(agent, provider, resume=resume))
-        argv = self._argv(agent, provider, brief, resume=resume)
+        argv = self._argv(agent, provider, brief, resume=resume, tools=tools)
         launch = {"argv": argv, "cwd": str(workspace), "env": self.environment(agent, provider)}
         path = self._private("launch", f"{agent.name}.json", json.dumps(launch))
         pane = agent.pane or await windows.open_window(
@@ -179,22 +183,17 @@ class Agents:
         path = provider.located(provider.transcript, self._ground.environ, cwd=cwd, session_id=agent.session_id)
         return newest(path) if path else None
 
-    def _argv(self, agent: Agent, provider: Provider, brief: str, *, resume: bool) -> list[str]:
+    def _argv(self, agent: Agent, provider: Provider, brief: str, *, resume: bool, tools: bool = False) -> list[str]:
         ground = self._ground
-        values = {
-            "workspace": str(ground.workspace(agent)),
-            "project": str(ground.project),
-            "session": ground.session,
-            "agent": agent.name,
-            "model": agent.model,
-            "session_id": agent.session_id,
-            "settings": self._settings(agent, provider),
-            "brief_file": str(self._private("briefs", f"{agent.name}.md", brief)),
-            "messages_file": self._messages(agent, provider),
-            "transcript": str(self._transcript(agent, provider) or ""),
-            "permission_mode": "bypassPermissions" if ground.yolo else "default",
-        }
-        argv = provider.argv(values, yolo=ground.yolo, resume=resume)
+        values = self._words(agent)
+        if tools and provider.has_mcp_file:
+            text = json.dumps(provider.mcp_json(values), indent=1)
+            values["mcp_config"] = str(self._private("mcp", f"{agent.name}.json", text))
+        values["settings"] = self._settings(agent, provider, tools=tools)
+        values["brief_file"] = str(self._private("briefs", f"{agent.name}.md", brief))
+        values["messages_file"] = self._messages(agent, provider)
+        values["transcript"] = str(self._transcript(agent, provider) or "")
+        argv = provider.argv(values, yolo=ground.yolo, resume=resume, tools=tools)
         if provider.hooks == "codex":
             argv += codex_arguments(values["settings"])
         if provider.first_prompt == "argument" and brief and not resume:
@@ -202,7 +201,27 @@ class Agents:
             argv.append(brief if short else f"Read your brief in {values['brief_file']} first.")
         return argv
 
-    def _settings(self, agent: Agent, provider: Provider) -> str:
+    def _words(self, agent: Agent) -> dict[str, str]:
+        """What the placeholders of a provider stand for, those aside that are files of the launch."""
+        ground = self._ground
+        taco = str(ground.bin / "taco")
+        return {
+            "taco": taco,
+            "taco_quoted": json.dumps(taco),
+            "workspace": str(ground.workspace(agent)),
+            "project": str(ground.project),
+            "session": ground.session,
+            "agent": agent.name,
+            "model": agent.model,
+            "session_id": agent.session_id,
+            "permission_mode": "bypassPermissions" if ground.yolo else "default",
+        }
+
+    def _handed(self, agent: Agent, provider: Provider, *, tools: bool) -> dict[str, Any]:
+        """What the configuration of this launch holds for TACO's tools, where that has no file of its own."""
+        return provider.mcp_json(self._words(agent)) if tools and not provider.has_mcp_file else {}
+
+    def _settings(self, agent: Agent, provider: Provider, *, tools: bool) -> str:
         """What this launch's hooks need: a settings file, or the spool itself where they are arguments."""
         if not provider.hooks:
             return ""
@@ -210,7 +229,8 @@ class Agents:
         make_private(spool)
         if provider.hooks == "codex":
             return str(spool)
-        content = settings_json(str(spool), verbs_of(agent.name))
+        content = settings_json(str(spool), verbs_of(agent.name), TOOLS if tools else ())
+        content |= self._handed(agent, provider, tools=tools)
         if self._ground.yolo:
             content["skipDangerousModePermissionPrompt"] = True
         return str(self._private("settings", f"{agent.name}.json", json.dumps(content, indent=1)))

@@ -20,16 +20,39 @@ def invalid_values(errors: Sequence[str], *, tries_left: int) -> dict[str, str]:
     return {"errors": "\n".join(f"- {error}" for error in errors), "tries_left": str(tries_left)}
 
 
-def coordinate_values(agents: Sequence[Agent], *, project_dir: str, prompt: str) -> dict[str, str]:
-    """For `coordinate.md`, and for `given.md` with the agents as they are planned."""
+def given_values(agents: Sequence[Agent], *, project_dir: str, prompt: str) -> dict[str, str]:
+    """For `given.md`, with the agents as they are planned."""
     return {"project_dir": project_dir, "prompt": prompt.strip(), "team": team_lines(agents)}
 
 
-def agent_values(
-    agent: Agent, agents: Sequence[Agent], results: Mapping[str, str], *, project_dir: str, prompt: str
+def coordinate_values(
+    agents: Sequence[Agent], *, project_dir: str, prompt: str, tools: Sequence[str] = ()
 ) -> dict[str, str]:
-    """For `agent.md`; `results` are name -> summary of those it needs that are done (`summaries_for`)."""
+    """For `coordinate.md`; `tools`: what the verbs are called where Mother has them as tools."""
+    return given_values(agents, project_dir=project_dir, prompt=prompt) | {"tools": _tools(tools)}
+
+
+def _tools(names: Sequence[str]) -> str:
+    """How the same is done without a shell; "" where there are no tools."""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f", or use the tools of the MCP server `taco` ({listed}), which do the same without it" if names else ""
+
+
+def agent_values(
+    agent: Agent,
+    agents: Sequence[Agent],
+    results: Mapping[str, str],
+    *,
+    project_dir: str,
+    prompt: str,
+    tools: Sequence[str] = (),
+) -> dict[str, str]:
+    """For `agent.md`; `results` are name -> summary of those it needs that are done (`summaries_for`).
+
+    `tools`: what the verbs are called where the agent has them as tools.
+    """
     return {
+        "tools": _tools(tools),
         "name": agent.name,
         "role": agent.role,
         "prompt": prompt.strip(),

@@ -55,6 +55,7 @@ class Allowed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     auto_approve: Rules = ()
+    mcp: bool | None = None
 
 
 class Config(BaseModel):
@@ -82,6 +83,7 @@ class Config(BaseModel):
     ready_timeout_s: Positive = Field(60.0, description="how long an agent may start before that is shown")
     ask_block_s: Positive = Field(100.0, description="how long `taco ask` waits for the answer (agents: 100 at most)")
     auto_approve: Rules = Field((), description="tools that need no permission of yours, such as Bash(npm test:*)")
+    mcp: bool = Field(True, description="agents get TACO's verbs as MCP tools, where their CLI takes them")
     providers: Mapping[str, Allowed] = Field({}, description="by provider: [providers.claude] auto_approve = […]")
     agents: Mapping[str, Allowed] = Field({}, description="by agent: [agents.tester] auto_approve = […]")
     limit_retry_s: Positive = Field(900.0, description="how long an account rests whose limit names no time")
@@ -106,6 +108,11 @@ class Config(BaseModel):
         """The rules of `auto_approve` that hold for this agent: its own, its provider's, everybody's."""
         apart = (self.agents.get(agent), self.providers.get(provider))
         return (*(rule for each in apart if each for rule in each.auto_approve), *self.auto_approve)
+
+    def mcp_for(self, agent: str, provider: str) -> bool:
+        """Whether this agent gets TACO's tools: as is set for it, for its provider, for everybody."""
+        apart = (self.agents.get(agent), self.providers.get(provider))
+        return next((each.mcp for each in apart if each and each.mcp is not None), self.mcp)
 
 
 @dataclass(frozen=True, slots=True)

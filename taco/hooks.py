@@ -47,6 +47,8 @@ AGENT_VERBS = (
 )
 
 MOTHER_VERBS = ("spec submit", "spec check", "spec show", "spec schema")  # what Mother may call besides
+MCP_SERVER = "taco"  # what `taco mcp` is called in the CLIs
+TOOLS = tuple(verb.replace(" ", "_") for verb in AGENT_VERBS)  # as `taco mcp` names the verbs
 
 _NAME = re.compile(r"(?P<at>\d{1,20})-(?P<pid>\d{1,10})-(?P<event>[A-Za-z]+)\.json")
 
@@ -74,8 +76,8 @@ def verbs_of(agent: str) -> tuple[str, ...]:
     return (*AGENT_VERBS, *MOTHER_VERBS) if agent == MOTHER else AGENT_VERBS
 
 
-def settings_json(spool: str, allow: Sequence[str] = AGENT_VERBS) -> dict[str, Any]:
-    """The contents of a launch's `--settings` file: hooks that write into `spool`, and the verbs of
+def settings_json(spool: str, allow: Sequence[str] = AGENT_VERBS, tools: Sequence[str] = ()) -> dict[str, Any]:
+    """The contents of a launch's `--settings` file: hooks that write into `spool`, and the verbs and tools of
     `taco` that need no permission.
 
     A person's vim mode is off, its NORMAL state shows no sign and takes text as commands; so are
@@ -83,7 +85,12 @@ def settings_json(spool: str, allow: Sequence[str] = AGENT_VERBS) -> dict[str, A
     """
     return {
         "hooks": {event: [_hook(event, spool)] for event in EVENTS},
-        "permissions": {"allow": [f"Bash(taco {verb}:*)" for verb in allow]},
+        "permissions": {
+            "allow": [
+                *(f"Bash(taco {verb}:*)" for verb in allow),
+                *(f"mcp__{MCP_SERVER}__{tool}" for tool in tools),
+            ]
+        },
         "editorMode": "normal",
         "promptSuggestionEnabled": False,
     }

@@ -152,6 +152,7 @@ class EventType(enum.StrEnum):
     AGENT_REMOVED = "agent.removed"
     AGENT_BLOCKED = "agent.blocked"
     AGENT_TROUBLE = "agent.trouble"  # what keeps it from its work, or nothing any more
+    PROVIDER_UNTESTED = "provider.untested"  # a CLI of another release than its rules were made for
     ACCOUNT_LIMITED = "account.limited"  # all agents on it are parked
     ACCOUNT_FREED = "account.freed"
     COMMAND_QUEUED = "command.queued"

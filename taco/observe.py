@@ -74,6 +74,7 @@ class _Watch:
     shown: Refusal | None = None  # by the screen
     worked: bool = False  # since an error was counted on the screen
     moved: tuple[float, int, str] = (0.0, -1, "")  # when it last got on, and what its transcript and screen were then
+    ending: bool = False  # its turn is over by its hook, and not yet by its session file
     lifted_at: float = 0.0  # the person had the limits lifted that were said until then
     reaps: int = 0  # how often tmux was asked once more for the exit code of its process
 
@@ -276,6 +277,10 @@ class Observer:
         """Believe no limit of an agent's screen any more that was said until `at`."""
         self._watched[name].lifted_at = at
 
+    def is_ending(self) -> bool:
+        """Whether an agent's turn is over by its hook, and its session file will say so in a moment."""
+        return any(watch.ending for watch in self._watched.values())
+
     def moved_at(self, name: str) -> float:
         """When the agent was last seen to get on with its work, epoch seconds."""
         return self._watched[name].moved[0]
@@ -384,7 +389,8 @@ class Observer:
         if watch.awaits_brief:
             return None
         file = self._session_file(watch)
-        if watch.hook is not None and file is not None and self._is_ending(watch.hook, file):
+        watch.ending = watch.hook is not None and file is not None and self._is_ending(watch.hook, file)
+        if watch.ending:
             return file
         found = [each for each in (watch.hook, file) if each is not None]
         return max(found, key=lambda each: each.at, default=None)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from taco.errors import ConfigError
 from taco.models import Evidence, Spec
@@ -29,6 +29,9 @@ PLACEHOLDERS = frozenset(
         "messages_file",
     }
 )
+# What hands TACO's tools to a CLI may name besides: the program `taco` of the session, the same as a JSON or TOML
+# string, and the file that holds `mcp_settings`.
+MCP_PLACEHOLDERS = PLACEHOLDERS | {"taco", "taco_quoted", "mcp_config"}
 # What a model's side may refuse a turn with. The second kind is of the account: no agent on it can work.
 OF_THE_TURN = frozenset({"overloaded", "server_error", "context_full", "model_not_found", "other"})
 OF_THE_ACCOUNT = frozenset({"rate_limit", "authentication", "billing"})
@@ -42,6 +45,23 @@ def _pattern(text: str) -> str:
     except re.error as error:
         raise ValueError(f"bad pattern {text!r}: {error}") from None
     return text
+
+
+def _check_placeholders(text: str, known: frozenset[str]) -> None:
+    for name in _PLACEHOLDER.findall(text):
+        if name not in known:
+            raise ValueError(f"unknown placeholder {{{name}}} in {text!r}")
+
+
+def _filled(value: Any, change: Callable[[str], str]) -> Any:
+    """A copy of what JSON can hold, with every text in it changed; keys stay as they are."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _filled(each, change) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled(each, change) for each in value]
+    return value
 
 
 class _Model(BaseModel):
@@ -148,6 +168,8 @@ class Provider(_Model):
     session_file: str = ""  # path with {pid}; the CLI's own file of its state
     transcript: str = ""  # path with {session_id} and {slug} (the directory, non-alphanumerics as -), and perhaps *
     config_dir: str = ""  # environment variable of its configuration directory, "=" and the default
+    mcp_args: tuple[str, ...] = ()  # arguments that hand it TACO's tools
+    mcp_settings: Mapping[str, Any] = {}  # what does so in JSON: in {mcp_config}, else in the settings of the launch
     scripted: bool = False  # a demo, not a model: the monitor says so
     idle_title: str | None = None
     busy_title: str | None = None
@@ -159,10 +181,41 @@ class Provider(_Model):
     @classmethod
     def _known_placeholders(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for word in value:
-            for name in _PLACEHOLDER.findall(word):
-                if name not in PLACEHOLDERS:
-                    raise ValueError(f"unknown placeholder {{{name}}} in {word!r}")
+            _check_placeholders(word, PLACEHOLDERS)
         return value
+
+    @field_validator("mcp_args", "mcp_settings")
+    @classmethod
+    def _known_mcp_placeholders(cls, value: Any) -> Any:
+        def checked(text: str) -> str:
+            _check_placeholders(text, MCP_PLACEHOLDERS)
+            return text
+
+        _filled(value, checked)
+        return value
+
+    @model_validator(mode="after")
+    def _settings_are_read(self) -> Self:
+        if self.has_mcp_file and not self.mcp_settings:
+            raise ValueError("mcp_args: {mcp_config} is empty without mcp_settings")
+        if self.mcp_settings and not self.has_mcp_file and self.hooks in ("", "codex"):
+            raise ValueError("mcp_settings: nothing reads them, name {mcp_config} in mcp_args")
+        return self
+
+    @property
+    def takes_tools(self) -> bool:
+        """Whether TACO's tools (`taco mcp`) can be handed to it."""
+        return bool(self.mcp_args or self.mcp_settings)
+
+    @property
+    def has_mcp_file(self) -> bool:
+        """Whether `mcp_settings` stand in a file of their own."""
+        return any("{mcp_config}" in word for word in self.mcp_args)
+
+    def mcp_json(self, values: Mapping[str, str]) -> dict[str, Any]:
+        """`mcp_settings` with the placeholders filled in."""
+        found: dict[str, Any] = _filled(self.mcp_settings, lambda text: _fill(text, values))
+        return found
 
     @property
     def reads_screen(self) -> bool:
@@ -179,14 +232,18 @@ class Provider(_Model):
         """Whether a value for `placeholder` can reach the CLI at all."""
         return any(f"{{{placeholder}}}" in word for word in (*self.command, *self.model_args))
 
-    def argv(self, values: Mapping[str, str], *, yolo: bool = False, resume: bool = False) -> list[str]:
+    def argv(
+        self, values: Mapping[str, str], *, yolo: bool = False, resume: bool = False, tools: bool = False
+    ) -> list[str]:
         """The command with its placeholders filled in; `values` has a text for each name used."""
         words = list(self.resume if resume and self.resume else self.command)
         if values.get("model"):
             words += self.model_args
         if yolo:
             words += self.yolo
-        return [_PLACEHOLDER.sub(lambda found: values.get(found[1], ""), word) for word in words]
+        if tools:
+            words += self.mcp_args
+        return [_fill(word, values) for word in words]
 
     def located(
         self, template: str, environ: Mapping[str, str], *, cwd: str, session_id: str = "", pid: int = 0
@@ -203,6 +260,10 @@ class Provider(_Model):
             "slug": re.sub(r"[^A-Za-z0-9]", "-", cwd),
         }
         return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template)
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda found: values.get(found[1], ""), text)
 
 
 def parse_provider(data: Mapping[str, Any], source: str) -> Provider:

@@ -38,7 +38,7 @@ class CodexStub(Stub):
     def parse(self, path: str, body: dict[str, Any], number: int, headers: Any) -> Received:
         items = body.get("input", [])
         texts, results = _trailing(items)
-        tools = tuple(str(tool.get("name") or tool.get("type")) for tool in body.get("tools", []))
+        tools = tuple(name for tool in body.get("tools", []) for name in _names(tool))
         return Received(number, time.time(), headers.get("session_id", ""), texts, results, tools, _said(items))
 
     def directed(self, verb: str, rest: str, received: Received) -> Reply:
@@ -79,6 +79,8 @@ class CodexStub(Stub):
                 call |= {"type": "custom_tool_call", "input": arguments["input"]}
             else:
                 call |= {"type": "function_call", "arguments": json.dumps(arguments)}
+            if name.startswith("mcp__"):  # a server's tools are a namespace of their own
+                call["namespace"], _, call["name"] = name.rpartition("__")
             yield event("response.output_item.done", output_index=index, item=call)
         yield event("response.completed", response={**response, "usage": _USAGE})
 
@@ -96,6 +98,13 @@ def _is_said(item: dict[str, Any]) -> bool:
 def _said(items: list[dict[str, Any]]) -> tuple[str, ...]:
     """Every text of the user, oldest first."""
     return tuple(_text(item) for item in items if _is_said(item))
+
+
+def _names(tool: dict[str, Any]) -> list[str]:
+    """What a tool is called; those of an MCP server stand in a namespace."""
+    name = str(tool.get("name") or tool.get("type"))
+    inner = [f"{name}__{each['name']}" for each in tool.get("tools", [])] if tool.get("type") == "namespace" else []
+    return [name, *inner]
 
 
 def _is_models(item: dict[str, Any]) -> bool:

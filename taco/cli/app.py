@@ -48,6 +48,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "done": Entry("report", "report your work as done"),
         "fail": Entry("report", "report that your work failed"),
         "service": Entry("service", "register, find or wait for a service"),
+        "mcp": Entry("mcp", "all of these as tools of an MCP server"),
     },
     WATCHING: {
         "status": Entry("status", "a session and its agents"),

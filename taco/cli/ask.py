@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ASK_ID_LENGTH = 6  # people type it
 MOST_CHOICES = 9
+ASKED = "asked"
 
 
 @click.command(cls=TextCommand)
@@ -47,24 +48,17 @@ def ask(words: tuple[str, ...], choices: str, wait_s: float | None, as_json: boo
     An agent waits 100 s at most; after that the answer comes as a message.
     """
     who = caller()
-    if not who.is_agent:
-        raise UsageError("questions are asked by agents; you are the person", hint="see theirs: taco inbox")
-    question = read_body(words, what="question")
-    offered = _choices(choices)
+    check_asks(who)
+    asked = prepare(who, read_body(words, what="question"), choices.split(",") if choices else ())
     here = place.find(session, who)
-    asked = Ask(new_id()[:ASK_ID_LENGTH], who.name, question, iso(time.time()), choices=offered)
-    try:
-        place.with_line(here, lambda line: line.call("PING"))
-    except ForbiddenError as error:
-        fields = {"id": asked.id, "sender": who.name, "text": question, "timestamp": asked.opened_at}
-        outbox.drop("ask", {**fields, "choices": list(offered)}, error)
-        return _unanswered(asked, "asked through the outbox", as_json=as_json, waited=wait_s != 0)
-    wait_s = _block_s() if wait_s is None else wait_s
+    if left := leave(here, asked):
+        return _unanswered(asked, left, as_json=as_json, waited=wait_s != 0)
+    wait_s = block_s() if wait_s is None else wait_s
     if not as_json and wait_s:
         say.note(f"asked as {asked.id}; waiting for the answer")
-    answered = place.with_broker(here, lambda broker: _ask(broker, asked, who.wait_s(wait_s)))
+    answered = put(here, asked, who.wait_s(wait_s))
     if answered is None:
-        return _unanswered(asked, "asked", as_json=as_json, waited=wait_s > 0)
+        return _unanswered(asked, ASKED, as_json=as_json, waited=wait_s > 0)
     if as_json:
         say.data(asdict(answered))
     else:
@@ -72,27 +66,59 @@ def ask(words: tuple[str, ...], choices: str, wait_s: float | None, as_json: boo
     return int(Exit.OK)
 
 
-def _choices(given: str) -> tuple[str, ...]:
-    """The answers that were given to choose from; raises UsageError for a single one, or two of the same."""
-    found = tuple(each.strip() for each in given.split(",") if each.strip())
-    if len(found) == 1 or len({each.casefold() for each in found}) < len(found) or len(found) > MOST_CHOICES:
+def check_asks(who: Caller) -> None:
+    """Raises UsageError for the person."""
+    if not who.is_agent:
+        raise UsageError("questions are asked by agents; you are the person", hint="see theirs: taco inbox")
+
+
+def prepare(who: Caller, question: str, choices: Sequence[str]) -> Ask:
+    """A question that is yet to be asked; raises UsageError for choices that are none."""
+    offered = tuple(each.strip() for each in choices if each.strip())
+    if len(offered) == 1 or len({each.casefold() for each in offered}) < len(offered) or len(offered) > MOST_CHOICES:
         hint = 'for example: taco ask "Which database?" --choices "Postgres,SQLite"'
+        given = ",".join(choices)
         raise UsageError(f"--choices {given!r}: give two to {MOST_CHOICES} different answers", hint=hint)
-    return found
+    return Ask(new_id()[:ASK_ID_LENGTH], who.name, question, iso(time.time()), choices=offered)
 
 
-def _block_s() -> float:
+def leave(here: place.Place, asked: Ask) -> str:
+    """Leave the question in the outbox where to connect is forbidden, and say so; "" where it is not."""
+    try:
+        place.with_line(here, lambda line: line.call("PING"))
+    except ForbiddenError as error:
+        fields = {"id": asked.id, "sender": asked.agent, "text": asked.question, "timestamp": asked.opened_at}
+        outbox.drop("ask", {**fields, "choices": list(asked.choices)}, error)
+        return "asked through the outbox"
+    return ""
+
+
+def put(here: place.Place, asked: Ask, wait_s: float, is_read: Callable[[], bool] = lambda: True) -> Ask | None:
+    """Ask, and wait so long for the answer; the question with it, or None.
+
+    Where nobody reads it any more (`is_read`), the answer comes as a message all the same.
+    """
+    return place.with_broker(here, lambda broker: _ask(broker, asked, wait_s, is_read))
+
+
+def later(how: str) -> str:
+    """What the agent is told when there is no answer yet."""
+    return f"{how}; the answer will come as a message: go on with what does not need it"
+
+
+def block_s() -> float:
+    """How long an answer is waited for when nobody says so, as the files have it."""
     from taco import files, paths
 
     return files.settings(paths.config_home(), paths.home()).config.ask_block_s
 
 
-async def _ask(broker: Broker, asked: Ask, wait_s: float) -> Ask | None:
+async def _ask(broker: Broker, asked: Ask, wait_s: float, is_read: Callable[[], bool]) -> Ask | None:
     await broker.open_ask(asked)
     if not wait_s:
         return None
     answered = await desk.wait_for_answer(broker, asked.id, wait_s)
-    if answered:
+    if answered and is_read():
         with contextlib.suppress(ConflictError, NotFoundError):  # it is read here: no need to type it as well
             await broker.cancel(desk.answer_id(asked.id), "read where it was asked")
     return answered
@@ -103,7 +129,7 @@ def _unanswered(asked: Ask, how: str, *, as_json: bool, waited: bool) -> int:
         say.data(asdict(asked))
     else:
         say.out(asked.id)
-    say.note(f"{how}; the answer will come as a message: go on with what does not need it")
+    say.note(later(how))
     return int(Exit.STILL_WAITING if waited else Exit.OK)
 
 
@@ -122,13 +148,28 @@ def inbox(count: int, as_json: bool, session: str | None) -> None:
 
 
 def _of_agent(here: place.Place, who: Caller, count: int, *, as_json: bool) -> None:
-    notes = place.with_broker(here, lambda broker: desk.of_agent(broker, who.name, count))
+    notes = _notes_of(here, who, count)
     if as_json:
-        say.data({"messages": [asdict(each) for each in notes]})
+        say.data(_notes_json(notes))
         return
     if not notes:
         say.note("no messages yet")
     _print_notes(notes)
+
+
+def inbox_json(here: place.Place, who: Caller, count: int) -> dict[str, Any]:
+    """What `taco inbox --json` prints for this caller."""
+    if who.is_agent:
+        return _notes_json(_notes_of(here, who, count))
+    return _inbox_json(place.with_broker(here, lambda broker: desk.of_person(broker, count)))
+
+
+def _notes_of(here: place.Place, who: Caller, count: int) -> list[desk.Note]:
+    return place.with_broker(here, lambda broker: desk.of_agent(broker, who.name, count))
+
+
+def _notes_json(notes: Sequence[desk.Note]) -> dict[str, Any]:
+    return {"messages": [asdict(each) for each in notes]}
 
 
 def _of_person(here: place.Place, count: int, *, as_json: bool) -> None:

@@ -39,6 +39,13 @@ def read_body(
         raise UsageError(f"{file} cannot be read: {error.strerror}", hint="check the path") from None
 
 
+def text_of(words: Sequence[str], file: str | None, body: str | None, *, what: str = "message") -> str:
+    """The text of a call: `body` where the call has it as a whole, else what `read_body` finds; raises UsageError."""
+    if body is None:
+        return read_body(words, file, what=what)
+    return checked(body, what=what, instead=SEND_A_PATH)
+
+
 def checked(given: str | bytes, *, what: str, instead: str, most: int = MAX_BODY) -> str:
     """The text that was given, when it is one that can be carried; raises UsageError."""
     raw = given.encode("utf-8", "surrogateescape") if isinstance(given, str) else given

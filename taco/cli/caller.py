@@ -22,6 +22,7 @@ AGENT_VERBS: Mapping[str, frozenset[str] | None] = {
     "inbox": None,
     "status": None,
     "service": frozenset({"register", "url", "wait"}),
+    "mcp": None,
 }
 MOTHER_VERBS: Mapping[str, frozenset[str] | None] = {
     **AGENT_VERBS,

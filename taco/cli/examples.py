@@ -48,6 +48,7 @@ EXAMPLES = {
     "service register": ("service register api --port auto", "service register web --url http://localhost:3000"),
     "service url": ("service url api",),
     "service wait": ("service wait api --timeout 60",),
+    "mcp": ("mcp --session shop",),
     "status": ("status", "status --json"),
     "ls": ("ls",),
     "monitor": ("monitor --session shop", "monitor --plain"),

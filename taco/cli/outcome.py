@@ -6,9 +6,12 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from taco.cli import say
 from taco.errors import Exit, TacoError
+
+Result = TypeVar("Result")
 
 _LOCKED = "mend its permissions, or set TACO_HOME to another directory"
 _NEXT = {  # what the machine refuses, and what to do then; any other OSError is a fault of ours
@@ -25,9 +28,14 @@ def wants_json(argv: Sequence[str]) -> bool:
 
 def conclude(work: Callable[[], int | None], *, as_json: bool) -> int:
     """The exit code of `work()`; what went wrong is told on stderr, and on stdout when JSON was asked for."""
-    try:
+
+    def finished() -> int:
         code = int(work() or 0)
         sys.stdout.flush()
+        return code
+
+    try:
+        return translated(finished)
     except TacoError as error:
         return say.problem(error, as_json=as_json)
     except KeyboardInterrupt:
@@ -35,12 +43,17 @@ def conclude(work: Callable[[], int | None], *, as_json: bool) -> int:
     except BrokenPipeError:
         _silence()
         return int(Exit.FAILED)
+
+
+def translated(work: Callable[[], Result]) -> Result:
+    """What `work()` returns; what the machine refuses is raised as a TacoError that says what to do."""
+    try:
+        return work()
     except OSError as error:
         if error.errno not in _NEXT:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        return say.problem(TacoError(f"{where}{error.strerror}", hint=_NEXT[error.errno]), as_json=as_json)
-    return code
+        raise TacoError(f"{where}{error.strerror}", hint=_NEXT[error.errno]) from None
 
 
 def prepare_streams() -> None:

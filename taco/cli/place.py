@@ -152,14 +152,19 @@ def with_broker(place: Place, work: Callable[[Broker], Awaitable[Result]]) -> Re
 
 def supervise(place: Place, heartbeat_age_s: float | None) -> bool:
     """Bring the executor back when its last sign of life is too old, and say what was found; whether all is well."""
+    found = trouble(place, heartbeat_age_s)
+    if found:
+        say.warn(found)
+    return not found
+
+
+def trouble(place: Place, heartbeat_age_s: float | None) -> str:
+    """What is wrong with the executor, which is brought back when its last sign of life is too old; "" for nothing."""
     if heartbeat_age_s is not None and heartbeat_age_s <= FRESH_S:
-        return True
+        return ""
     from taco import supervision
 
     try:
-        trouble = supervision.supervise(place.record)
+        return supervision.supervise(place.record)
     except TacoError as error:
-        trouble = error.message
-    if trouble:
-        say.warn(trouble)
-    return not trouble
+        return error.message

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from taco import calls
 from taco.cli import say
-from taco.cli.body import read_body
+from taco.cli.body import text_of
 from taco.cli.caller import EVERYONE, PERSON, Caller, caller
 from taco.cli.place import Place, find, supervise, with_line, with_wire
 from taco.errors import Exit, NotFoundError, RefusedError, UsageError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _SENDER = re.compile(r"[\w.@-]{1,40}")
 _ADDRESS = re.compile(r"(?P<session>[^:]+):(?P<window>[^:.]+)(?:\.(?P<pane>\d+))?")
+OUTBOX = "queued through the outbox: this sandbox does not allow connections"
+KNOWN = "it was sent before under this id; nothing is sent twice"
 
 
 class Sending(NamedTuple):
@@ -39,6 +41,7 @@ class Sending(NamedTuple):
     command_id: str | None = None  # --id
     as_json: bool = False
     session: str | None = None
+    body: str | None = None  # the whole text, from where there are neither words nor files
 
 
 class Message(NamedTuple):
@@ -61,21 +64,68 @@ class Stored(NamedTuple):
     messages: Sequence[Message]
     known: bool = False  # every one of them had been sent before
     heartbeat_age_s: float | None = 0.0
+    left: bool = False  # in the outbox
+
+
+class Sent(NamedTuple):
+    """A message that was taken, and the session it is in."""
+
+    place: Place
+    stored: Stored
+    many: bool  # it was for all, also where that is a single one
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of each message."""
+        return [each.id for each in self.stored.messages]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the sender is told besides."""
+        return [note for note, holds in ((OUTBOX, self.stored.left), (KNOWN, self.stored.known)) if holds]
+
+    def ledgers(self) -> list[Ledger]:
+        """What is known of each message now."""
+        if self.stored.left:
+            return [_queued(each) for each in self.stored.messages]
+        known = with_wire(self.place, lambda wire: [wire.ledger(each) for each in self.ids])
+        return [ledger or _queued(each) for each, ledger in zip(self.stored.messages, known, strict=True)]
 
 
 def send(sending: Sending) -> int:
     """Store the message, print its id, and wait for its delivery when asked to; returns the exit code."""
     who = caller()
-    place, target, pane = locate(sending, who)
+    sent = dispatch(sending, who)
     waits = sending.wait_s is not None
-    if waits and target == PERSON:
+    if not sending.as_json:
+        _print(sent)
+    elif sent.stored.left or not waits:
+        found = [each.public() for each in sent.ledgers()]
+        say.data(found if sent.many else found[0])
+    for note in sent.notes if sent.stored.left or not sending.as_json else ():
+        say.note(note)
+    if sent.stored.left:
+        return int(Exit.STILL_WAITING if waits else Exit.OK)
+    supervise(sent.place, sent.stored.heartbeat_age_s)
+    if not waits:
+        return int(Exit.OK)
+    from taco.cli.waiting import Waiting
+
+    waiting = Waiting(sent.place, who, sending.wait_s or 0.0)
+    return waiting.for_all(sent.ids, many=sent.many, as_json=sending.as_json)
+
+
+def dispatch(sending: Sending, who: Caller) -> Sent:
+    """Store the message for everybody it is for, or leave it in the outbox where to connect is forbidden."""
+    place, target, pane = locate(sending, who)
+    if sending.wait_s is not None and target == PERSON:
         raise UsageError("--wait waits for agents, not for 'person'", hint="leave it out: the person is told at once")
     _check_file(sending.file, who, place)
     message = Message(
         id=calls.new_id() if sending.command_id is None else _checked_id(sending.command_id),
         sender=_sender(sending.sender, who),
         target=target,
-        message=read_body(sending.words, sending.file),
+        message=text_of(sending.words, sending.file, sending.body),
         priority=sending.priority,
         when=sending.when,
         timestamp=calls.iso(time.time()),
@@ -83,19 +133,11 @@ def send(sending: Sending) -> int:
     try:
         stored = with_line(place, lambda line: _store(line, message, place, pane))
     except ForbiddenError as error:
-        _leave(message, error, as_json=sending.as_json)
-        return int(Exit.STILL_WAITING if waits else Exit.OK)
-    if not sending.as_json:
-        _print(stored)
-    elif not waits:
-        _print_json(place, stored, many=target == EVERYONE)
-    supervise(place, stored.heartbeat_age_s)
-    if not waits:
-        return int(Exit.OK)
-    from taco.cli.waiting import Waiting
+        from taco.cli import outbox
 
-    waiting = Waiting(place, who, sending.wait_s or 0.0)
-    return waiting.for_all([each.id for each in stored.messages], many=target == EVERYONE, as_json=sending.as_json)
+        outbox.drop("send", message._asdict(), error)
+        stored = Stored([message], left=True)
+    return Sent(place, stored, target == EVERYONE)
 
 
 def _check_file(file: str | None, who: Caller, place: Place) -> None:
@@ -164,29 +206,10 @@ def _tell_person(line: Line, message: Message) -> None:
     line.script("emit", [keys.state, keys.events], [keys.live, told])
 
 
-def _leave(message: Message, error: ForbiddenError, *, as_json: bool) -> None:
-    from taco.cli import outbox
-
-    outbox.drop("send", message._asdict(), error)
-    if as_json:
-        found = _queued(message).public()
-        say.data([found] if message.target == EVERYONE else found)
-    else:
-        say.out(message.id)
-    say.note("queued through the outbox: this sandbox does not allow connections")
-
-
-def _print(stored: Stored) -> None:
-    for each in stored.messages:
-        say.out(f"{each.id}  {each.target}" if len(stored.messages) > 1 else each.id)
-    if stored.known:
-        say.note("it was sent before under this id; nothing is sent twice")
-
-
-def _print_json(place: Place, stored: Stored, *, many: bool) -> None:
-    known = with_wire(place, lambda wire: [wire.ledger(each.id) for each in stored.messages])
-    found = [(ledger or _queued(each)).public() for each, ledger in zip(stored.messages, known, strict=True)]
-    say.data(found if many else found[0])
+def _print(sent: Sent) -> None:
+    messages = sent.stored.messages
+    for each in messages:
+        say.out(f"{each.id}  {each.target}" if len(messages) > 1 else each.id)
 
 
 def _queued(message: Message) -> Ledger:

@@ -53,30 +53,40 @@ def register(name: str, port: int | None, url: str, health: str, as_json: bool, 
 
     The port is the service's own from then on, over all sessions of this machine. Registering NAME again keeps it.
     """
+    who = caller()
+    wanted, notes = offer(who, place.find(session, who), name, port=port, url=url, health=health)
+    _print(wanted, as_json=as_json)
+    for note in notes:
+        say.note(note)
+
+
+def offer(
+    who: Caller, here: place.Place, name: str, *, port: int | None = None, url: str = "", health: str = ""
+) -> tuple[Service, list[str]]:
+    """Register a service, or leave it in the outbox; the service, and what its owner is told of it."""
     if not services.NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name for a service", hint="a-z, 0-9, _ . and -, up to 64 characters")
     if port == 0 and url:
         raise UsageError("--port auto and --url differ", hint="give one of them")
-    who = caller()
     _check_local(url, who)
-    here = place.find(session, who)
     _check_rule(health, who, here)
     wanted = services.service_from(name, url=url, port=port or 0, owner=who.name, check=health)
+    notes: list[str] = []
     try:
         place.with_line(here, lambda line: line.call("PING"))
         wanted = place.with_broker(
             here, lambda broker: services.register(broker, wanted, _runs(), _workplace(here, who))
         )
     except ForbiddenError as error:
-        wanted = _leave(wanted, here, error)
-    _print(wanted, as_json=as_json)
+        wanted, notes = _leave(wanted, here, error)
     if wanted.health == services.DOWN:
-        say.note(f"nothing answers at {wanted.url} yet; taco service wait {name} waits until it does")
+        notes.append(f"nothing answers at {wanted.url} yet; taco service wait {name} waits until it does")
     elif wanted.health == services.UNHEALTHY:
-        say.note(f"it is not healthy: {wanted.reason}")
+        notes.append(f"it is not healthy: {wanted.reason}")
+    return wanted, notes
 
 
-def _leave(wanted: Service, here: place.Place, error: ForbiddenError) -> Service:
+def _leave(wanted: Service, here: place.Place, error: ForbiddenError) -> tuple[Service, list[str]]:
     """Register through the outbox: the executor claims the port, and says so when it has to be another one."""
     auto = not wanted.port
     if auto:
@@ -85,12 +95,12 @@ def _leave(wanted: Service, here: place.Place, error: ForbiddenError) -> Service
     fields = {"name": wanted.name, "url": wanted.url, "port": wanted.port, "auto": auto}
     call = {"id": new_id(), "sender": wanted.owner, "timestamp": iso(time.time()), "service": fields}
     outbox.drop("service", call, error)
-    say.note("registered through the outbox: this sandbox does not allow connections")
+    notes = ["registered through the outbox: this sandbox does not allow connections"]
     if auto:
-        say.note("if another service has that port already, a message tells you which one is yours")
+        notes.append("if another service has that port already, a message tells you which one is yours")
     if wanted.check not in ("", services.TCP):
-        say.note(f"its health is seen by a connection to its port, not by {wanted.check}")
-    return replace(wanted, check=services.TCP)
+        notes.append(f"its health is seen by a connection to its port, not by {wanted.check}")
+    return replace(wanted, check=services.TCP), notes
 
 
 def _allowed(here: place.Place) -> range:
@@ -111,8 +121,12 @@ def _allowed(here: place.Place) -> range:
 @session_option
 def url(name: str, as_json: bool, session: str | None) -> None:
     """Print where service NAME is."""
-    found = place.with_broker(place.find(session), lambda broker: services.find(broker, name))
-    _print(found, as_json=as_json)
+    _print(locate(place.find(session), name), as_json=as_json)
+
+
+def locate(here: place.Place, name: str) -> Service:
+    """The service of that name; raises NotFoundError."""
+    return place.with_broker(here, lambda broker: services.find(broker, name))
 
 
 @service.command()
@@ -124,21 +138,39 @@ def url(name: str, as_json: bool, session: str | None) -> None:
 def wait(name: str, timeout_s: float, health: str, as_json: bool, session: str | None) -> int:
     """Wait until service NAME is registered and healthy, and print its url. Ends with 75 when it is not in time."""
     who = caller()
-    here = place.find(session, who)
+    found, late = await_health(who, place.find(session, who), name, timeout_s=timeout_s, health=health)
+    if not late:
+        assert found is not None
+        _print(found, as_json=as_json)
+        return int(Exit.OK)
+    say.note(late)
+    if as_json:
+        say.data(gone_json(name, found))
+    return int(Exit.STILL_WAITING)
+
+
+def await_health(
+    who: Caller, here: place.Place, name: str, *, timeout_s: float, health: str = ""
+) -> tuple[Service | None, str]:
+    """The service once it is healthy, or as it is when the time is over, and what to say then ("": it is healthy)."""
     _check_rule(health, who, here)
     limit = who.wait_s(timeout_s)
     at = None if who.is_agent else _workplace(here, who)
     found = place.with_broker(here, lambda broker: services.wait(broker, name, limit, health, at))
     if found and found.health == services.HEALTHY:
-        _print(found, as_json=as_json)
-        return int(Exit.OK)
-    reason = (found.reason or f"it is {found.health}") if found else "nobody has registered it"
+        return found, ""
     again = "; an agent waits 100 s at most, so call it again" if timeout_s > AGENT_WAIT_S and who.is_agent else ""
-    say.note(f"service {name} is not healthy after {limit:g} s: {say.clean(reason)}{again}")
-    if as_json:
-        gone = {"name": name, "url": None, "port": None, "health": services.DOWN, "owner": None}
-        say.data(gone | {"reason": reason})
-    return int(Exit.STILL_WAITING)
+    return found, f"service {name} is not healthy after {limit:g} s: {say.clean(_reason(found))}{again}"
+
+
+def gone_json(name: str, found: Service | None) -> dict[str, Any]:
+    """What `--json` prints of a service that is not healthy in time."""
+    gone = {"name": name, "url": None, "port": None, "health": services.DOWN, "owner": None}
+    return gone | {"reason": _reason(found)}
+
+
+def _reason(found: Service | None) -> str:
+    return (found.reason or f"it is {found.health}") if found else "nobody has registered it"
 
 
 @service.command()

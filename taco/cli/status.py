@@ -46,21 +46,38 @@ _HEALTH = {"ok": "green", "healthy": "green", "down": "red", "unhealthy": "red"}
 def status(as_json: bool, session: str | None) -> None:
     """Show a session and its agents. Works without Redis, too: then from what is on disk, and it says so."""
     here = place.find(session)
-    seen = look(here)
-    found = status_json(here.record, seen)
-    if found["status"] == paths.RUNNING and not _is_alive(here.record):
-        found["status"] = DOWN
+    found, seen = read(here)
     if as_json:
         say.data(found)
     else:
         _show(found, seen, here.record.home)
     if found["status"] == DOWN:
         _note_down(here.record)
-    elif trouble := _interrupted(here.record):
+        return
+    if trouble := look_after(here, found, seen):
         say.warn(trouble)
-    elif not seen.error and found["status"] == paths.RUNNING:
-        place.supervise(here, seen.heartbeat_age_s)
+    if not (here.record.unfinished or seen.error) and found["status"] == paths.RUNNING:
         _note_release(found["executor"]["release"] or __version__)
+
+
+def read(here: place.Place) -> tuple[dict[str, Any], Snapshot]:
+    """The object that `--json` prints, and what it was made from."""
+    seen = look(here)
+    found = status_json(here.record, seen)
+    if found["status"] == paths.RUNNING and not _is_alive(here.record):
+        found["status"] = DOWN
+    return found, seen
+
+
+def look_after(here: place.Place, found: Mapping[str, Any], seen: Snapshot) -> str:
+    """What is wrong with a session that should run, whose executor is brought back; "" for nothing."""
+    if found["status"] == DOWN:
+        return paths.down(here.record)
+    if trouble := _interrupted(here.record):
+        return trouble
+    if seen.error or found["status"] != paths.RUNNING:
+        return ""
+    return place.trouble(here, seen.heartbeat_age_s)
 
 
 def _note_release(running: str) -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from taco.cli import say
 from taco.cli.caller import AGENT_WAIT_S, Caller
 from taco.cli.place import Place, with_wire
 from taco.errors import Exit
 from taco.models import FINAL_STATES, CommandState, Ledger
+
+
+class Ended(NamedTuple):
+    """A message at its end, or when the time was over: what is known of it, the exit code, one line on it."""
+
+    ledger: Ledger
+    code: Exit
+    said: str
 
 
 class Waiting:
@@ -27,17 +36,23 @@ class Waiting:
 
         `many`: as lines that name their agent, and as a list in JSON, also when it is a single one.
         """
-        ledgers, codes = [], [int(Exit.OK)]
-        for command_id in command_ids:
-            ledgers.append(self._end(command_id))
+        ended = []
+        for each in self.ends(command_ids, many=many):
+            ended.append(each)
             if many:
-                codes.append(self._tell(ledgers[-1], f"{ledgers[-1].target}: "))
+                say.note(each.said)
         if as_json:
-            found = [each.public() for each in ledgers]
+            found = [each.ledger.public() for each in ended]
             say.data(found if many else found[0])
         if not many:
-            codes.append(self._tell(ledgers[0]))
-        return max(codes)
+            say.note(ended[0].said)
+        return max(int(each.code) for each in ended)
+
+    def ends(self, command_ids: Sequence[str], *, many: bool) -> Iterator[Ended]:
+        """Each message at its end, or as it is when the time is over; `many`: what is said names the agent."""
+        for command_id in command_ids:
+            ledger = self._end(command_id)
+            yield Ended(ledger, *self._told(ledger, f"{ledger.target}: " if many else ""))
 
     def _end(self, command_id: str) -> Ledger:
         """The ledger at its end, or as it is when the time is over."""
@@ -47,22 +62,21 @@ class Waiting:
 
         return with_wire(self._place, lambda wire: wire.wait(command_id, left_s()))
 
-    def _tell(self, ledger: Ledger, whose: str = "") -> int:
+    def _told(self, ledger: Ledger, whose: str) -> tuple[Exit, str]:
         more = f"taco queue show {ledger.id}"
         if ledger.state is CommandState.DELIVERED:
             to = "" if whose else f" to {ledger.target}"
-            say.note(f"{whose}delivered{to} ({ledger.evidence}) after {time.monotonic() - self._began:.1f} s")
-            return int(Exit.OK)
+            return Exit.OK, f"{whose}delivered{to} ({ledger.evidence}) after {time.monotonic() - self._began:.1f} s"
         if ledger.state is CommandState.UNCONFIRMED:
-            say.note(f"{whose}unconfirmed: {say.clean(ledger.reason) or 'nobody saw it arrive'} — {more}")
-            return int(Exit.UNCONFIRMED)
+            why = say.clean(ledger.reason) or "nobody saw it arrive"
+            return Exit.UNCONFIRMED, f"{whose}unconfirmed: {why} — {more}"
         if ledger.state in FINAL_STATES:
-            say.note(f"{whose}{ledger.state}: {say.clean(ledger.reason) or 'no reason given'} — {more}")
-            return int(Exit.NOT_DELIVERED)
+            return (
+                Exit.NOT_DELIVERED,
+                f"{whose}{ledger.state}: {say.clean(ledger.reason) or 'no reason given'} — {more}",
+            )
         state = f"{ledger.state}: {say.clean(ledger.hold)}" if ledger.hold else str(ledger.state)
         late = f"{whose}not delivered in {self._limit_s:g} s ({state})"
         if self._gives_up:
-            say.note(f"{late}; go on with your work: the answer will come as a message")
-            return int(Exit.STILL_WAITING)
-        say.note(f"{late}; it stays queued — {more}")
-        return int(Exit.NOT_DELIVERED)
+            return Exit.STILL_WAITING, f"{late}; go on with your work: the answer will come as a message"
+        return Exit.NOT_DELIVERED, f"{late}; it stays queued — {more}"

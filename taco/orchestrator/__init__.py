@@ -48,7 +48,7 @@ LEASE_MS = 10_000
 FENCE = "@taco_executor"  # what the guard compares before every key
 ROUND_S = 1.0
 QUIET_ROUND_S, QUIET_AFTER_S = 2.0, 10.0  # once everybody has been at rest for so long
-STARTING_ROUND_S = 0.1
+STARTING_ROUND_S, ENDING_ROUND_S = 0.1, 0.05
 HAND_OVER = -1  # not an exit code: this process becomes another release's executor
 GOODBYE_S = 3.0  # for each of the things to do before the end
 END_S = 4.5  # for all of them: `taco stop` kills after 5 s
@@ -403,8 +403,10 @@ class Run:
         await self._status_line.show(status_line.count(desk.team, self._notices.questions, plan=self._planning.waits))
 
     def _rest_s(self) -> float:
-        """Until the next round: short while somebody starts, as the next ones wait for that, long while all rest."""
+        """Until the next round: short while somebody starts or ends a turn, as others wait for that, long at rest."""
         team, quiet_since = self._desk.team, self._desk.now() - QUIET_AFTER_S
+        if self._desk.observer.is_ending():
+            return ENDING_ROUND_S
         if any(agent.status is AgentStatus.STARTING for agent in team):
             return STARTING_ROUND_S
         resting = all(agent.state.level is not Level.BUSY and agent.state.since < quiet_since for agent in team)

@@ -16,7 +16,7 @@ from taco.agents import Agents, Ground
 from taco.answering import Hand
 from taco.broker import Broker
 from taco.config import Config
-from taco.errors import ConflictError, QueueFullError
+from taco.errors import ConflictError, QueueFullError, TacoError
 from taco.executor import Executor
 from taco.models import MOTHER, Agent, Command, Event, EventType, Priority, When, iso
 from taco.observe import Observer
@@ -69,6 +69,14 @@ class Desk:
         if found is not None:
             return found
         return files.provider(agent.provider, paths.config_home(), self.record.home, self.record.project_dir)
+
+    def hands_tools(self, agent: Agent) -> bool:
+        """Whether an agent that is launched now gets TACO's verbs as MCP tools."""
+        try:
+            provider = self.provider_of(agent)
+        except TacoError:
+            return False  # it cannot be launched, and the launch says why
+        return provider.takes_tools and self.settings().mcp_for(agent.name, provider.name)
 
     def runnable_providers(self) -> list[str]:
         """The providers whose program is installed; in a scripted session every one will do, as none is used."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from taco import brief, files
 from taco.errors import SpecError, TacoError
+from taco.hooks import TOOLS
 from taco.message import squash
 from taco.models import MOTHER, PERSON, Agent, AgentStatus, EventType, Spec, SpecStatus, from_iso, iso
 from taco.orchestrator.desk import Desk
@@ -246,15 +247,15 @@ def mother_prompt(desk: Desk) -> str:
 def given_prompt(desk: Desk, spec: Spec) -> str:
     """What Mother is launched with while a plan that the person gave waits for the person's approval."""
     record = desk.record
-    values = brief.coordinate_values(
-        planned_agents(desk, spec), project_dir=str(record.project_dir), prompt=record.prompt
-    )
+    values = brief.given_values(planned_agents(desk, spec), project_dir=str(record.project_dir), prompt=record.prompt)
     return files.prompt("given", values)
 
 
 def coordinate_prompt(desk: Desk) -> str:
     """What Mother is told when her team stands."""
-    values = brief.coordinate_values(desk.team, project_dir=str(desk.record.project_dir), prompt=desk.record.prompt)
+    record, mother = desk.record, desk.mother
+    tools = TOOLS if mother is not None and desk.hands_tools(mother) else ()
+    values = brief.coordinate_values(desk.team, project_dir=str(record.project_dir), prompt=record.prompt, tools=tools)
     return files.prompt("coordinate", values)
 
 
@@ -276,7 +277,12 @@ async def brief_for(desk: Desk, agent: Agent) -> str:
     shown = replace(agent, workspace=str(desk.ground.workspace(agent)))
     team = [shown if each.name == agent.name else each for each in desk.team]
     values = brief.agent_values(
-        shown, team, from_others, project_dir=str(desk.record.project_dir), prompt=desk.record.prompt
+        shown,
+        team,
+        from_others,
+        project_dir=str(desk.record.project_dir),
+        prompt=desk.record.prompt,
+        tools=TOOLS if desk.hands_tools(agent) else (),
     )
     try:
         return files.prompt("agent", values)

@@ -30,7 +30,7 @@ def test_what_is_the_persons_is_refused_to_agents(command: str) -> None:
             check_allowed(who, command)
 
 
-@pytest.mark.parametrize("command", ["send", "broadcast", "done", "fail", "ask", "inbox", "status"])
+@pytest.mark.parametrize("command", ["send", "broadcast", "done", "fail", "ask", "inbox", "status", "mcp"])
 def test_agents_may_work(command: str) -> None:
     check_allowed(AGENT, command)
     assert AGENT_VERBS[command] is None

@@ -420,6 +420,17 @@ async def asked(stage: Stage, **more: Any) -> str:
     return await brief_for(desk, MOTHER)
 
 
+async def test_who_gets_the_tools_is_told_so(stage: Stage) -> None:
+    desk = stage.desk()
+    desk.providers = {"sleeper": SLEEPER.model_copy(update={"mcp_args": ("--tools", "{taco}")})}
+    desk.team = [MOTHER, planned()]
+    for agent in desk.team:
+        assert "the MCP server `taco`" in await brief_for(desk, agent)
+    desk.settings = lambda: Config(mcp=False)
+    for agent in desk.team:
+        assert "MCP" not in await brief_for(desk, agent)
+
+
 @pytest.mark.parametrize("source", ["--spec", "person"])
 async def test_mother_is_not_asked_to_plan_what_the_person_has_planned(stage: Stage, source: str) -> None:
     await stage.add(MOTHER)

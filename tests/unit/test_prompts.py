@@ -23,8 +23,8 @@ TEAM = [
 VALUES = {
     "mother": brief.mother_values(project_dir="/p", prompt="a shop for $5 {now}", max_agents=7),
     "spec_invalid": brief.invalid_values(["agents[0].role: is missing", "agents: too many"], tries_left=2),
-    "coordinate": brief.coordinate_values(TEAM, project_dir="/p", prompt="a shop"),
-    "given": brief.coordinate_values(TEAM[:3], project_dir="/p", prompt="a shop"),
+    "coordinate": brief.coordinate_values(TEAM, project_dir="/p", prompt="a shop", tools=["send", "ask"]),
+    "given": brief.given_values(TEAM[:3], project_dir="/p", prompt="a shop"),
     "resumed": brief.resumed_values(["[db → web]: the tables stand", "[person → web]: two\nlines"]),
     "lost": brief.lost_values(TEAM[1], ["12:00 person → db: use SQLite", "12:01 db → web: it stands"]),
     "agent": brief.agent_values(TEAM[3], TEAM, {"db": "schema.sql, 12 tests"}, project_dir="/p", prompt="a shop"),
