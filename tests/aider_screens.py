@@ -189,15 +189,19 @@ def scrollback(cli: Recorder) -> None:
 
 
 def endings(cli: Recorder) -> None:
-    """Errors that it does not try again, and the end."""
+    """Errors that it does not try again."""
     for error, code in {"authentication": 401, "model_not_found": 404, "other": 400}.items():
         cli.enter(f"<<error {code}>>")
         cli.shot(f"error_{error}", **READY, error=error)
     cli.enter("hello again")
     cli.shows("ack ")
     cli.shot("idle_after_error", **READY)
-    cli.paste("/exit")
-    cli.keys("Enter")
+
+
+def leaving(cli: Recorder) -> None:
+    """The end."""
+    cli.becomes(**READY)
+    cli.enter("/exit")
     cli.shows("Pane is dead")
     cli.shot("exited", busy=True)  # only the end of its process tells
 
@@ -251,7 +255,9 @@ def main(only: str = "") -> None:
     """Every part whose name and width contain `only`."""
     with AiderStub() as stub:
         launch = partial(launched, stub)
-        alone = [(part.__name__, on_its_own(launch, part)) for part in (drafts, work, tools, scrollback, endings)]
+        alone = [
+            (part.__name__, on_its_own(launch, part)) for part in (drafts, work, tools, scrollback, endings, leaving)
+        ]
         others = [(part.__name__, partial(part, stub)) for part in (refusals, vim, first_runs)]
         record(SCREENS, [*alone, *others], only)
 
