@@ -15,17 +15,16 @@ from typing import Any
 
 from taco import processes
 from taco.errors import UsageError
-from taco.hooks import AGENT_VERBS, TOOLS, codex_arguments, policy_toml, settings_json
-from taco.models import MOTHER, Agent, AgentState, AgentStatus, Level, iso
-from taco.paths import largest, make_private, newest, write_private
+from taco.hooks import TOOLS, codex_arguments, policy_toml, settings_json, verbs_of
+from taco.models import Agent, AgentState, AgentStatus, Level, iso
+from taco.paths import largest, make_private, messages_file, newest, write_private
 from taco.processes import Process
 from taco.provider import Provider
 from taco.tmux import windows
 from taco.tmux.commands import CommandPipe
-from taco.transcript import LeftOver, has_begun, left_over
+from taco.transcript import LeftOver, as_lines, has_begun, left_over
 
 _LONGEST_WORD = 100_000  # bytes; Linux takes no argument of 128 KiB
-MOTHER_VERBS = ("spec submit", "spec check", "spec show", "spec schema")  # what Mother may call besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,7 @@ class Agents:
         """What the agent's process left undone in its conversation; nothing where there is no transcript."""
         path = self._transcript(agent, provider)
         try:
-            return left_over(path.read_bytes()) if path else LeftOver()
+            return left_over(as_lines(path, path.read_bytes())) if path else LeftOver()
         except OSError:
             return LeftOver()
 
@@ -200,6 +199,8 @@ class Agents:
             values["mcp_config"] = str(self._private("mcp", f"{agent.name}.json", text))
         values["settings"] = self._settings(agent, provider, tools=tools)
         values["brief_file"] = str(self._private("briefs", f"{agent.name}.md", brief))
+        values["messages_file"] = self._messages(agent, provider)
+        values["transcript"] = str(self._transcript(agent, provider) or "")
         argv = provider.argv(values, yolo=ground.yolo, resume=resume, tools=tools)
         if provider.hooks == "codex":
             argv += codex_arguments(values["settings"])
@@ -233,20 +234,28 @@ class Agents:
 
         Where there are none, the file that says what agents may call, if the provider takes one.
         """
-        allowed = (*AGENT_VERBS, *(MOTHER_VERBS if agent.name == MOTHER else ()))
         if provider.allow:
-            return str(self._private("settings", f"{agent.name}.toml", policy_toml(allowed)))
+            return str(self._private("settings", f"{agent.name}.toml", policy_toml(verbs_of(agent.name))))
         if not provider.hooks:
             return ""
         spool = self._ground.spool(agent.name)
         make_private(spool)
         if provider.hooks == "codex":
             return str(spool)
-        content = settings_json(str(spool), allowed, TOOLS if tools else ())
+        content = settings_json(str(spool), verbs_of(agent.name), TOOLS if tools else ())
         content |= self._handed(agent, provider, tools=tools)
         if self._ground.yolo:
             content["skipDangerousModePermissionPrompt"] = True
         return str(self._private("settings", f"{agent.name}.json", json.dumps(content, indent=1)))
+
+    def _messages(self, agent: Agent, provider: Provider) -> str:
+        """The file that long messages to an agent are added to, made when it is not there; "" where none is read."""
+        if not provider.understands("messages_file"):
+            return ""
+        path = messages_file(self._ground.directory, agent.name)
+        if not path.exists():
+            self._private(path.parent.name, path.name, f"# Long messages to {agent.name}, the newest last\n\n")
+        return str(path)
 
     def _private(self, kind: str, name: str, text: str) -> Path:
         directory = self._ground.directory / kind

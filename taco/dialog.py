@@ -17,6 +17,8 @@ _LINES = re.compile(r"[─━═╌┄│╭╮╰╯]")
 _FRAME = re.compile(r"^[\s─━═╌┄│╭╮╰╯]*$")
 _OPTION = re.compile(r"^(?P<mark>[ \u00a0│❯›>●○*]{0,6})(?P<key>[1-9])[.)] {1,2}(?P<label>\S.*?)[ │]*$")
 _MARK = re.compile(r"^[ \u00a0❯›>]*")  # what shows where the cursor is: it may move, the dialog stays the same
+_LETTERS = re.compile(r"(?:\([A-Z]\)[a-z' ]+/?\s*){2,}(?=\[\w+\]:\s*\Z)")  # (Y)es/(N)o [Yes]: as a line-based CLI asks
+_LETTER = re.compile(r"\(([A-Z])\)([a-z' ]+)")
 _BOX = re.compile(r"\[[ x✔✓]\]|[◻◼☐☑☒]")
 
 
@@ -53,6 +55,8 @@ def open_dialog(reading: Reading) -> OpenDialog | None:
     rows = reading.lines
     last = max((at for at, row in enumerate(rows) if row.strip()), default=0)
     first_option, options = _options(rows)
+    if not options and (options := _lettered(rows[max(0, last - 1) : last + 1])):
+        first_option = last
     start = _start(rows, min(first_option, reading.waiting_row))
     start = max(start, last + 1 - MOST_ROWS)
     return OpenDialog(reading.waiting, start, tuple(rows[start : last + 1]), options)
@@ -77,6 +81,13 @@ def _options(rows: Sequence[str]) -> tuple[int, tuple[Option, ...]]:
             boxed = boxed or bool(_BOX.match(found["label"]))
     begin = run[0][0] if run else len(rows)
     return begin, tuple(option for _, option in run) if marked and not boxed else ()
+
+
+def _lettered(rows: Sequence[str]) -> tuple[Option, ...]:
+    """The answers of a question that ends in its letters, in the last rows of a dialog."""
+    found = _LETTERS.search("\n".join(rows))
+    text = found[0].replace("\n", "") if found else ""
+    return tuple(Option(key.lower(), f"{key}{rest.strip()}") for key, rest in _LETTER.findall(text))
 
 
 def _start(rows: Sequence[str], below: int) -> int:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from taco.models import MOTHER
+
 EVENTS = (
     "SessionStart",
     "UserPromptSubmit",
@@ -44,6 +46,7 @@ AGENT_VERBS = (
     "service wait",
 )
 
+MOTHER_VERBS = ("spec submit", "spec check", "spec show", "spec schema")  # what Mother may call besides
 MCP_SERVER = "taco"  # what `taco mcp` is called in the CLIs
 TOOLS = tuple(verb.replace(" ", "_") for verb in AGENT_VERBS)  # as `taco mcp` names the verbs
 
@@ -66,6 +69,11 @@ class HookEvent:
     given: Mapping[str, Any] = field(default_factory=dict)  # what the tool is called with
     message: str = ""  # Notification
     kind: str = ""  # Notification: its type; SessionStart: its source; SessionEnd: the reason
+
+
+def verbs_of(agent: str) -> tuple[str, ...]:
+    """What the agent of this name may call without a prompt."""
+    return (*AGENT_VERBS, *MOTHER_VERBS) if agent == MOTHER else AGENT_VERBS
 
 
 def settings_json(spool: str, allow: Sequence[str] = AGENT_VERBS, tools: Sequence[str] = ()) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from taco import chatlog
 from taco.errors import TmuxError
 from taco.hooks import HookEvent, parse_hook
 from taco.message import same
@@ -25,7 +26,7 @@ from taco.screen import Reading, read_screen, resets_at
 from taco.spool import Spool
 from taco.state import Refusal, Sighting, from_hook, from_session_file, judge, moves, refusal_of
 from taco.tmux.commands import PANE_FORMAT, CommandPipe, command, look_at, parse_pane
-from taco.transcript import Tokens, contains, has_begun, last_assistant_text, refusal, said_at
+from taco.transcript import Tokens, as_lines, contains, has_begun, last_assistant_text, refusal, said_at
 
 _CURSOR = "#{cursor_x} #{cursor_y} "
 _REMEMBERED_PROMPTS = 64
@@ -127,8 +128,14 @@ class Observer:
 
     def request(self, name: str) -> HookEvent | None:
         """The permission that the agent's CLI asks for now; None for none, and when there are several."""
-        requests = self._watched[name].requests
-        return requests[0] if len(requests) == 1 else None
+        watch = self._watched[name]
+        if watch.provider.hooks:
+            return watch.requests[0] if len(watch.requests) == 1 else None
+        path = self._transcript(watch)
+        if path is None or path.suffix != chatlog.SUFFIX:
+            return None
+        asked = chatlog.asked_command(self._written_since(watch, max(0, self.transcript_size(name) - _TAIL_BYTES)))
+        return HookEvent("PermissionRequest", watch.agent.pid, self._now(), tool="Bash", given={"command": asked})
 
     def session_id(self, name: str) -> str:
         """The CLI's own id of its conversation, as the last hook named it."""
@@ -156,7 +163,7 @@ class Observer:
         if _is_unreaped(watch, pane):
             await self._reap([watch])
             return await self.look(name)
-        reading = read_screen(watch.provider.screen, "\n".join(lines[1:])) if capture else None
+        reading = read_screen(watch.provider.screen, "\n".join(lines[1:]), int(y)) if capture else None
         watch.captured_activity = -1
         return self._judged(watch, pane, reading, (int(x), int(y)))
 
@@ -243,7 +250,7 @@ class Observer:
         watch = self._watched[name]
         if path := self._transcript(watch):
             tokens = watch.tokens.setdefault(path, Tokens())
-            tokens.read(self._said_since(watch, tokens.size))
+            tokens.read(self._written_since(watch, tokens.size))
         return sum(each.used for each in watch.tokens.values())
 
     def limit(self, name: str) -> tuple[str, float, float | None] | None:
@@ -294,7 +301,7 @@ class Observer:
         if size != watch.answer[0]:
             path = self._transcript(watch)
             try:
-                watch.answer = (size, last_assistant_text(path.read_bytes()) if path else "")
+                watch.answer = (size, last_assistant_text(as_lines(path, path.read_bytes())) if path else "")
             except OSError:
                 return ""  # not written yet
         return watch.answer[1]
@@ -358,14 +365,14 @@ class Observer:
     async def _capture(self, watches: Iterable[_Watch], panes: dict[str, Pane]) -> None:
         """Captures of all of them ride in one batch."""
         watches = list(watches)
-        runs = [self._pipe.run(command("capture-pane", "-p", "-e", "-t", watch.agent.pane)) for watch in watches]
+        runs = [look_at(self._pipe, watch.agent.pane, "#{cursor_y}") for watch in watches]
         for watch, lines in zip(watches, await asyncio.gather(*runs, return_exceptions=True), strict=True):
-            if isinstance(lines, TmuxError):
+            if isinstance(lines, TmuxError) or not lines:
                 continue  # the pane went away: the next sweep says so
             if isinstance(lines, BaseException):
                 raise lines
             activity = panes[watch.agent.pane].activity
-            watch.reading = read_screen(watch.provider.screen, "\n".join(lines))
+            watch.reading = read_screen(watch.provider.screen, "\n".join(lines[1:]), int(lines[0]))
             settled = int(self._now()) > activity + 1
             watch.captured_activity = activity + 1 if settled else activity
 
@@ -375,7 +382,7 @@ class Observer:
         if limited != watch.limit[0]:
             path = self._transcript(watch) if limited else None
             try:
-                said = said_at(path.read_bytes(), limited) if path else None
+                said = said_at(as_lines(path, path.read_bytes()), limited) if path else None
             except OSError:
                 said = None
             watch.limit = (limited, said or self._now())
@@ -467,7 +474,12 @@ class Observer:
             watch.hook = sighting
 
     def _said_since(self, watch: _Watch, mark: int) -> bytes:
-        """The transcript after its first `mark` bytes; nothing when it is not known how many those were (-1)."""
+        """The lines of the transcript after its first `mark` bytes; none when that is not known (-1)."""
+        path = self._transcript(watch)
+        return as_lines(path, self._written_since(watch, mark)) if path else b""
+
+    def _written_since(self, watch: _Watch, mark: int) -> bytes:
+        """The same as they stand in the file."""
         path = self._transcript(watch)
         if path is None or mark < 0:
             return b""

@@ -193,3 +193,8 @@ def _fitting(path: str) -> list[Path]:
         return []
     found = glob.glob(glob.escape(path).replace("[*]", "*"))  # noqa: PTH207  the pattern is absolute
     return [Path(each) for each in found]
+
+
+def messages_file(session: Path, agent: str) -> Path:
+    """The file, in a session's directory, of the long messages to an agent whose CLI has files in its conversation."""
+    return session / "messages" / f"{agent}.md"

@@ -25,6 +25,8 @@ PLACEHOLDERS = frozenset(
         "session_id",
         "settings",
         "permission_mode",
+        "transcript",
+        "messages_file",
     }
 )
 # What hands TACO's tools to a CLI may name besides: the program `taco` of the session, the same as a JSON or TOML
@@ -86,6 +88,11 @@ class Screen(_Model):
 
     composer: str | None = None  # the live input line; group `draft` is what stands in it
     composer_end: str | None = None  # the line below the composer's last
+    continuation: str | None = None  # what stands before each further row of a draft; else only spaces do
+    cursor_inside: bool = False  # the cursor stands in a live composer: what looks like one elsewhere is none
+    rows_free: int | None = Field(
+        default=None, ge=1
+    )  # rows that a draft leaves of a whole screen; else a third takes one
     ghost: str = "dim"  # "dim": dim text in the composer is no draft; else a pattern of such text
     busy: str | None = None
     waiting: tuple[Waiting, ...] = ()
@@ -99,7 +106,16 @@ class Screen(_Model):
     exited: str | None = None  # what stands on the screen after the CLI has ended
 
     @field_validator(
-        "composer", "composer_end", "busy", "queued", "limited", "later", "retrying", "placeholder", "exited"
+        "composer",
+        "composer_end",
+        "continuation",
+        "busy",
+        "queued",
+        "limited",
+        "later",
+        "retrying",
+        "placeholder",
+        "exited",
     )
     @classmethod
     def _check(cls, value: str | None) -> str | None:
@@ -133,6 +149,7 @@ class Provider(_Model):
     title: str = ""  # what people call it
     command: tuple[str, ...] = Field(min_length=1)
     yolo: tuple[str, ...] = ()  # arguments that turn permission prompts off
+    yolo_answers: tuple[str, ...] = ()  # dialogs that TACO says yes to instead, where the CLI has no such argument
     yolo_root_env: Mapping[str, str] = {}  # what these arguments need in the environment when root calls
     model_args: tuple[str, ...] = ()  # arguments that are added when a model is asked for
     resume: tuple[str, ...] = ()  # the command that continues a conversation
@@ -141,6 +158,7 @@ class Provider(_Model):
     first_prompt: Literal["argument", "paste", "none"] = "paste"
     settle_ms: int = Field(200, ge=200, le=10_000)
     input: Literal["auto", "keys", "paste"] = "auto"
+    enter_again_ms: int = Field(500, ge=500, le=60_000)  # a text that still stands after it is given Enter once more
     header: bool = True
     evidence: tuple[Evidence, ...] = (Evidence.SCREEN,)
     queues_when_busy: bool = False

@@ -71,7 +71,9 @@ def is_shown(request: Request, dialog: str) -> bool:
     codex = (
         rf"Wouldyouliketorunthefollowingcommand\?(?:Environment:local)?(?:Reason:{re.escape(why)})?\${re.escape(asked)}"
     )
-    return re.fullmatch(codex, seen) is not None
+    # Aider: what it asks for stands below its answer, and its output is asked about once it has run.
+    aider = rf"[\s\S]*(?:{re.escape(asked)}Runshellcommand|Addcommandoutputtothechat)\?\(Y\)es/\(N\)o[^:]*\[\w+\]:"
+    return re.fullmatch(codex, seen) is not None or re.fullmatch(aider, seen) is not None
 
 
 def _allows(what: str | None, request: Request) -> bool:

@@ -65,8 +65,11 @@ def plain(capture: str) -> list[str]:
     return [row.rstrip(" ") for row in rows]
 
 
-def read_screen(screen: Screen, capture: str) -> Reading:
-    """What the capture shows by the rules of `screen`; without rules only its lines."""
+def read_screen(screen: Screen, capture: str, cursor_row: int | None = None) -> Reading:
+    """What the capture shows by the rules of `screen`; without rules only its lines.
+
+    `cursor_row` (0-based), where it is known, tells a live composer from a text that was just submitted.
+    """
     lines = plain(capture)
     text = "\n".join(lines)
     composer = _composer(screen, text)
@@ -90,7 +93,9 @@ def read_screen(screen: Screen, capture: str) -> Reading:
     if composer is None or exited:
         return reading
     row, end, column = composer
-    draft, ghost = _draft(screen.ghost, capture, row, end, column)
+    if screen.cursor_inside and cursor_row is not None and not row <= cursor_row < end:
+        return replace(reading, busy=not waiting)
+    draft, ghost = _draft(screen, capture, row, end, column)
     return replace(
         reading,
         composer_row=row,
@@ -198,7 +203,10 @@ def _composer(screen: Screen, text: str) -> tuple[int, int, int] | None:
     if screen.composer_end is None:
         return row, row + 1, column
     end = re.compile(screen.composer_end, re.MULTILINE).search(text, _start_of_row(text, row + 1))
-    return (row, text.count("\n", 0, end.start()), column) if end else None
+    if end is None:
+        return None
+    is_in_row = text[end.start() - 1 : end.start()] != "\n"  # the draft fills the screen to its last row
+    return row, text.count("\n", 0, end.start()) + is_in_row, column
 
 
 def _place(match: re.Match[str]) -> tuple[int, int]:
@@ -207,24 +215,28 @@ def _place(match: re.Match[str]) -> tuple[int, int]:
     return match.string.count("\n", 0, start), start - (match.string.rfind("\n", 0, start) + 1)
 
 
-def _draft(ghost: str, capture: str, row: int, end: int, column: int) -> tuple[str, bool]:
+def _draft(screen: Screen, capture: str, row: int, end: int, column: int) -> tuple[str, bool]:
     """The text of the composer without its ghost, and whether there was only a ghost."""
     cells = _cells(capture, row, end)
-    shown = _joined(([char for char, _, _ in line] for line in cells), column)
-    if ghost == "dim":
-        draft = _joined(([char for char, seen in _typed(line) if seen] for line in cells), column)
+    shown = _joined(([char for char, _, _ in line] for line in cells), column, screen.continuation)
+    if screen.ghost == "dim":
+        typed = ([char for char, seen in _typed(line) if seen] for line in cells)
+        draft = _joined(typed, column, screen.continuation)
     else:
-        draft = re.sub(ghost, "", shown, flags=re.MULTILINE)
+        draft = re.sub(screen.ghost, "", shown, flags=re.MULTILINE)
     if not draft.strip() and shown.strip():
         return "", True
     return draft, False
 
 
-def _joined(rows: Iterable[Sequence[str]], column: int) -> str:
-    """Rows as one text: the prompt cut from the first, up to `column` spaces from the others."""
+def _joined(rows: Iterable[Sequence[str]], column: int, continuation: str | None) -> str:
+    """Rows as one text: the prompt cut from the first, `continuation` or up to `column` spaces from the others."""
     texts = ["".join(row).rstrip(" ") for row in rows]
     first = texts[0][column:]
-    rest = [text[min(column, len(text) - len(text.lstrip(" "))) :] for text in texts[1:]]
+    if continuation is not None:
+        rest = [re.sub(rf"\A(?:{continuation})", "", text) for text in texts[1:]]
+    else:
+        rest = [text[min(column, len(text) - len(text.lstrip(" "))) :] for text in texts[1:]]
     return "\n".join([first, *rest])
 
 

@@ -1,6 +1,7 @@
 """Reads lines of a CLI's transcript: did our message arrive, what was answered last. Pure.
 
-Told in the words of Claude Code's; the records of Codex and Gemini are put into them first (taco.rollout, taco.chats).
+Told in the words of Claude Code's; the records of Codex and Gemini are put into them first (taco.rollout, taco.chats),
+and what Aider writes is made lines of such (taco.chatlog).
 
 A message that was typed leaves a `user` record. One that was queued while the agent streamed leaves
 `queue-operation enqueue` at Enter and a `user` record when its turn comes; one queued during a tool
@@ -19,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from taco import chats, rollout
+from taco import chatlog, chats, rollout
 
 _ENDS_A_TURN = frozenset({"turn_duration", "stop_hook_summary"})
 _PAID = ("input_tokens", "cache_creation_input_tokens", "output_tokens")
@@ -35,6 +36,11 @@ def transcript_path(config_dir: Path, cwd: Path, session_id: str) -> Path:
 def slug(cwd: Path) -> str:
     """The name of a directory's folder of transcripts: what is no ASCII letter or digit becomes `-`."""
     return re.sub(r"[^A-Za-z0-9]", "-", str(cwd))
+
+
+def as_lines(path: Path, data: bytes) -> bytes:
+    """What a transcript at `path` holds, or a part of it, as the lines of JSON that this room reads."""
+    return chatlog.as_lines(data) if path.suffix == chatlog.SUFFIX else data
 
 
 def contains(lines: bytes, text: str) -> bool:
@@ -150,6 +156,7 @@ class Tokens:
         """The bytes that follow those of the last call; a line may come in pieces."""
         self.size += len(more)
         *lines, self._half = (self._half + more).split(b"\n")
+        self._before += sum(chatlog.used(line) for line in lines if line.startswith(b"> "))
         for record in _records(b"\n".join(line for line in lines if b'"usage"' in line or b'"tokens"' in line)):
             message = _mapping(record.get("message"))
             usage = _mapping(message.get("usage"))

@@ -36,10 +36,13 @@ class Received:
     tools: tuple[str, ...]
     history: tuple[str, ...] = ()  # the user's texts of the whole conversation, these included
     notes: tuple[str, ...] = ()  # what the CLI itself told the model in it, such as what was typed during a tool
+    beside: bool | None = None  # whether the CLI asks for itself, where a stub can tell
 
     @property
     def aside(self) -> bool:
         """Whether the CLI asks for itself: a title, or what the person may type next."""
+        if self.beside is not None:
+            return self.beside
         return not self.tools or self.text.startswith("[SUGGESTION MODE")
 
     @property

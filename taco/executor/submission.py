@@ -22,7 +22,6 @@ from taco.tmux.guard import NOTHING_SEEN, Seen, Target
 from taco.tmux.sight import seen_text
 
 VANISHED_AFTER_S = 2.0  # an empty composer is believed after this long
-ENTER_AGAIN_S = 0.5  # first wait before Enter is pressed again, then 1.6 times longer each
 HIDDEN_S = 2.0  # a composer that is out of sight is told of after this long
 CLEAR_LIMIT = 60  # presses of the keys that empty a composer
 
@@ -230,7 +229,7 @@ class Submission:
         if not self._can_show():
             return await self._delivered(Evidence.NONE)
         begun = entered = pressed = time.monotonic()
-        again_s, pause_s = ENTER_AGAIN_S, 0.012
+        again_s, pause_s = self._provider.enter_again_ms / 1_000, 0.012  # the first wait, then 1.6 times longer each
         while True:
             evidence = self._evidence(self._ledger.entered_at)
             if refusal := self._refusal():
@@ -265,7 +264,7 @@ class Submission:
                         return await self._unconfirmed(f"its text still stands after {self._ledger.enters} Enters")
                     if not await self._press_again(look):
                         await self._note_hold(self._waiting.command.id, f"not submitted: {because(self._refused)}")
-                    pressed, again_s = time.monotonic(), min(5.0, again_s * 1.6)
+                    pressed, again_s = time.monotonic(), min(max(5.0, again_s), again_s * 1.6)
             elif self._is_hidden(look) and time.monotonic() - pressed > HIDDEN_S:
                 detail = look.state.detail or str(look.state.level)
                 await self._note_hold(self._waiting.command.id, f"not seen to be submitted: {detail}")

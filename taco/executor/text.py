@@ -12,6 +12,7 @@ from pathlib import Path
 
 from taco import message
 from taco.models import Command, Pane
+from taco.paths import messages_file
 from taco.provider import Provider
 from taco.records import Waiting
 
@@ -36,6 +37,8 @@ def text_for(command: Command, provider: Provider, pane: Pane, bodies: Path) -> 
     text = message.compose(command, header=provider.header)
     body = None if _is_seen_whole(text, provider, pane) else message.sanitise(command.message)
     _keep(body, _body_file(command, bodies))
+    if body is not None and provider.understands("messages_file"):
+        _add(command, body, messages_file(bodies.parent, command.target))
     return typed_text(command, provider, bodies)
 
 
@@ -43,7 +46,10 @@ def typed_text(command: Command, provider: Provider, bodies: Path) -> str:
     """The text that was typed, whatever size the pane has now: the file of its body tells which of the two it was."""
     text = message.compose(command, header=provider.header)
     path = _body_file(command, bodies)
-    return message.pointer(command, str(path), len(text.encode())) if path.exists() else text
+    if not path.exists():
+        return text
+    told = messages_file(bodies.parent, command.target) if provider.understands("messages_file") else path
+    return message.pointer(command, str(told), len(text.encode()))
 
 
 def _body_file(command: Command, bodies: Path) -> Path:
@@ -61,6 +67,14 @@ def _keep(body: str | None, path: Path) -> None:
     temporary.rename(path)
 
 
+def _add(command: Command, body: str, path: Path) -> None:
+    """Add a body to the file that an agent's CLI reads anew with every turn; once, however often it is typed."""
+    known = path.read_text(encoding="utf-8") if path.exists() else ""
+    title = f"# [{command.sender} → {command.target}]: message {plain_id(command.id)}\n\n"
+    if title not in known:
+        _keep(f"{known}{title}{body}\n\n", path)
+
+
 def _is_seen_whole(text: str, provider: Provider, pane: Pane) -> bool:
     """Whether a text can be recognised in the composer: it is collapsed to a placeholder, or takes few rows."""
     if not provider.reads_screen:
@@ -72,7 +86,9 @@ def _is_seen_whole(text: str, provider: Provider, pane: Pane) -> bool:
     if provider.screen.placeholder and provider.input != "keys" and len(text) > provider.screen.placeholder_over:
         return True
     columns = max(20, pane.width - 8)
-    return sum(1 + len(line.encode()) // columns for line in text.split("\n")) <= max(4, pane.height // 3)
+    free = provider.screen.rows_free
+    most = max(4, pane.height // 3 if free is None else pane.height - free)
+    return sum(1 + len(line.encode()) // columns for line in text.split("\n")) <= most
 
 
 def unfit(text: str, provider: Provider, pane: Pane) -> str:

@@ -6,19 +6,23 @@ import asyncio
 import contextlib
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 from taco import log, rules
 from taco.choices import Option, yes
 from taco.dialog import OpenDialog, open_dialog
 from taco.errors import ConflictError, NotFoundError, TacoError
-from taco.hooks import HookEvent
+from taco.hooks import HookEvent, verbs_of
 from taco.message import ONE_LINE, preview
 from taco.models import Agent, Ask, EventType, Level, iso
 from taco.orchestrator.desk import Desk
 from taco.state import LIMIT_MENU
 
 GONE = "answered in its window, or gone"
+YOLO = "--yolo"
+_OURS = "Bash(taco "
+_ABOUT_A_TOOL = frozenset({"permission", "output"})
 _ID_LENGTH = 6
 
 
@@ -76,18 +80,17 @@ class Asking:
     # What a rule answers
 
     def _approve(self, agent: Agent, ask: Ask, dialog: OpenDialog) -> None:
-        """Say yes where a rule of the person's does; once for each ask, and beside the round: it takes a moment."""
+        """Say yes where a rule does; once for each ask, and beside the round: it takes a moment."""
         if ask.id in self._tried:
             return
         if ask.kind == LIMIT_MENU:
             self._answer(agent, ask, Option("Escape", "Escape"), "the limit is over")
-        if ask.kind != "permission":
             return
-        asked = self._desk.observer.request(agent.name)
-        found, option = self._rule(agent, asked, dialog) if asked else "", yes(dialog.options)
-        if not found or option is None:
-            return
-        self._answer(agent, ask, option, f"by your rule {found}", found)
+        option = yes(dialog.options)
+        rule = self._rule(agent, ask, dialog) if option else ""
+        if option and rule:
+            whose = "" if rule == YOLO or rule.startswith(_OURS) else "your rule "
+            self._answer(agent, ask, option, f"by {whose}{rule}", rule)
 
     def _answer(self, agent: Agent, ask: Ask, option: Option, why: str, rule: str = "") -> None:
         """Press an option's key, once for each ask."""
@@ -96,11 +99,20 @@ class Asking:
         self._pressing.add(task)
         task.add_done_callback(self._pressing.discard)
 
-    def _rule(self, agent: Agent, asked: HookEvent, dialog: OpenDialog) -> str:
-        """The rule that allows what was asked for, if the dialog on the screen is about that and nothing else."""
-        held = self._desk.settings().rules_for(agent.name, agent.provider)
-        if not held:
+    def _rule(self, agent: Agent, ask: Ask, dialog: OpenDialog) -> str:
+        """What allows it: `--yolo` where the CLI has no such argument, or a rule on what is asked for; "" for none."""
+        if agent.yolo and ask.kind in self._desk.provider_of(agent).yolo_answers:
+            return YOLO
+        asked = self._desk.observer.request(agent.name) if ask.kind in _ABOUT_A_TOOL else None
+        if asked is None:
             return ""
+        held = self._desk.settings().rules_for(agent.name, agent.provider)
+        if not self._desk.provider_of(agent).hooks:  # else its settings say what of ours needs no permission
+            held = (*held, *(f"Bash(taco {verb}:*)" for verb in verbs_of(agent.name)))
+        return self._matching(agent, asked, held, dialog) if held else ""
+
+    def _matching(self, agent: Agent, asked: HookEvent, held: Sequence[str], dialog: OpenDialog) -> str:
+        """The rule that allows what was asked for, if the dialog on the screen is about that and nothing else."""
         workspace = self._desk.ground.workspace(agent)
         named = next((asked.given[key] for key in rules.PATHS if isinstance(asked.given.get(key), str)), "")
         request = rules.Request(

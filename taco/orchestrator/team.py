@@ -32,6 +32,7 @@ from taco.provider import Provider, not_applied
 from taco.records import state_fields
 
 _LIVE = frozenset({AgentStatus.STARTING, AgentStatus.RUNNING, AgentStatus.DONE, AgentStatus.FAILED, AgentStatus.PAUSED})
+_GIVEN = "Your brief is among the files you were given to read. Begin now."
 _REMEMBERED, _TOLD_AGAIN = 500, 20  # messages that are looked through, and told to an agent that has lost its memory
 
 
@@ -213,18 +214,20 @@ class Team:
             if self._warn_once(agent.name, warning):
                 await desk.tell(EventType.AGENT_STATE, warning, agent=agent.name, level="warning")
         text = await brief_for(desk, agent) if provider.first_prompt != "none" else ""
+        goes_on = resume and bool(provider.resume) and desk.agents.can_resume(agent, provider)
         launched, runs = await desk.agents.find(agent, ended=self._ended)
         if not runs:
             if resume:
                 await self._pick_up(agent, provider)
-            if resume and text and not desk.agents.can_resume(agent, provider):
+            if resume and text and not goes_on:
                 text += await self._lost(agent)
             tools = desk.hands_tools(agent)
             launched = await desk.agents.launch(launched, provider, text, resume=resume, tools=tools)
             if provider.versions and provider.name not in self._releases:
                 look = asyncio.create_task(self._look_at_release(provider), name=f"release {provider.name}")
                 self._releases[provider.name] = look
-        if provider.first_prompt == "paste" and not (resume and provider.resume):
+        if provider.first_prompt == "paste" and not goes_on:
+            text = _GIVEN if provider.understands("brief_file") else text
             await desk.message(agent.name, text, key=f"brief/{launched.launched_at}", priority=Priority.HIGH)
         now = next((each for each in await desk.broker.agents() if each.name == agent.name), agent)
         launched = replace(

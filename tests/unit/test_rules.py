@@ -113,6 +113,25 @@ def test_a_dialog_shows_the_very_request(request_: Request, dialog: str, shown: 
     assert is_shown(request_, dialog) is shown
 
 
+AIDER = "> [person → alpha]: do it\n\nTokens: 1k sent, 2 received.\n\n{above}taco send beta\nhi\nRun shell command? "
+LETTERS = "(Y)es/(N)o/(D)on't ask again [Yes]:"
+
+
+@pytest.mark.parametrize(
+    ("command", "dialog", "shown"),
+    [
+        ("taco send beta hi", AIDER.format(above="") + LETTERS, True),
+        ("taco send beta", AIDER.format(above="") + LETTERS, False),  # of another one the end
+        ("taco send beta hi", AIDER.format(above="") + LETTERS + " y", False),
+        ("taco send beta hi", AIDER.format(above="rm x\n").replace("command?", "commands?") + LETTERS, False),
+        ("taco send beta hi", f"k3x9\nAdd command output to the chat? {LETTERS}", True),  # it ran already
+        ("", f"Add command output to the chat? {LETTERS}", False),
+    ],
+)
+def test_a_question_of_aider_shows_its_only_command(command: str, dialog: str, shown: bool) -> None:
+    assert is_shown(bash(command), dialog) is shown
+
+
 def test_what_is_no_text_is_none() -> None:
     strange: dict[str, Any] = {"command": ["npm", "test"], "file_path": 7}
     assert matching([check("Bash(npm test:*)")], Request("Bash", strange)) == ""

@@ -81,6 +81,18 @@ def test_rows_are_joined_without_their_indentation() -> None:
     assert (found.composer_row, found.end_row) == (0, 4)
 
 
+def test_rows_may_have_a_prompt_of_their_own() -> None:
+    rules = SIMPLE.model_copy(update={"composer": "^: (?P<draft>.*)$", "continuation": "> ?"})
+    assert read_screen(rules, f": one\n>   two\n>\n> > four\n{BAR}").draft == "one\n  two\n\n> four"
+
+
+def test_a_draft_may_fill_the_screen_to_its_last_row() -> None:
+    rules = SIMPLE.model_copy(update={"composer_end": r"^\s*\Z|\Z"})
+    full = read_screen(rules, "> one\n  two")
+    assert (full.draft, full.end_row) == ("one\ntwo", 2)
+    assert read_screen(rules, "> one\n\n").end_row == 1
+
+
 @pytest.mark.parametrize(
     ("row", "draft", "ghost"),
     [
