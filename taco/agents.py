@@ -14,7 +14,7 @@ from pathlib import Path
 
 from taco import processes
 from taco.errors import UsageError
-from taco.hooks import AGENT_VERBS, codex_arguments, settings_json
+from taco.hooks import AGENT_VERBS, OPENCODE_CONFIG, codex_arguments, opencode_config, settings_json
 from taco.models import MOTHER, Agent, AgentState, AgentStatus, Level, iso
 from taco.paths import make_private, newest, write_private
 from taco.processes import Process
@@ -84,7 +84,8 @@ class Agents:
         resume = resume and self.can_resume(agent, provider)
         agent = replace(agent, session_id=_session_id(agent, provider, resume=resume))
         argv = self._argv(agent, provider, brief, resume=resume)
-        launch = {"argv": argv, "cwd": str(workspace), "env": self.environment(agent, provider)}
+        environ = self.environment(agent, provider) | self._hook_environment(agent, provider, resume=resume)
+        launch = {"argv": argv, "cwd": str(workspace), "env": environ}
         path = self._private("launch", f"{agent.name}.json", json.dumps(launch))
         pane = agent.pane or await windows.open_window(
             self._pipe, ground.session, agent.window, agent.name, cwd=str(workspace)
@@ -157,6 +158,22 @@ class Agents:
         extra = {**provider.env, **(provider.yolo_root_env if as_root else {})}
         return {**ground.environ, **extra, **own}
 
+    def _hook_environment(self, agent: Agent, provider: Provider, *, resume: bool) -> dict[str, str]:
+        """The hooks of this launch, where they are variables. Raises UsageError for one of the person's in the way."""
+        if provider.hooks != "opencode":
+            return {}
+        options = {
+            "spool": str(self._ground.spool(agent.name)),
+            "transcripts": str(self._ground.directory / "transcripts"),
+            "source": "resume" if resume else "startup",
+            "session": agent.session_id,
+            "allow": [f"taco {verb}" for verb in _verbs(agent)],
+        }
+        try:
+            return {OPENCODE_CONFIG: opencode_config(self._ground.environ.get(OPENCODE_CONFIG, ""), options)}
+        except ValueError as error:
+            raise UsageError(f"{OPENCODE_CONFIG} of your environment {error}", hint="mend or unset it") from None
+
     def left_over(self, agent: Agent, provider: Provider) -> LeftOver:
         """What the agent's process left undone in its conversation; nothing where there is no transcript."""
         path = self._transcript(agent, provider)
@@ -177,7 +194,14 @@ class Agents:
 
     def _transcript(self, agent: Agent, provider: Provider) -> Path | None:
         cwd = str(self._ground.workspace(agent))
-        path = provider.located(provider.transcript, self._ground.environ, cwd=cwd, session_id=agent.session_id)
+        ground = self._ground
+        path = provider.located(
+            provider.transcript,
+            ground.environ,
+            cwd=cwd,
+            session_id=agent.session_id,
+            session_dir=str(ground.directory),
+        )
         return newest(path) if path else None
 
     def _argv(self, agent: Agent, provider: Provider, brief: str, *, resume: bool) -> list[str]:
@@ -198,7 +222,7 @@ class Agents:
             argv += codex_arguments(values["settings"])
         if provider.first_prompt == "argument" and brief and not resume:
             short = len(brief.encode()) <= _LONGEST_WORD
-            argv.append(brief if short else f"Read your brief in {values['brief_file']} first.")
+            argv += [*provider.prompt_args, brief if short else f"Read your brief in {values['brief_file']} first."]
         return argv
 
     def _settings(self, agent: Agent, provider: Provider) -> str:
@@ -207,9 +231,9 @@ class Agents:
             return ""
         spool = self._ground.spool(agent.name)
         make_private(spool)
-        if provider.hooks == "codex":
+        if provider.hooks in ("codex", "opencode"):
             return str(spool)
-        allowed = (*AGENT_VERBS, *(MOTHER_VERBS if agent.name == MOTHER else ()))
+        allowed = _verbs(agent)
         content = settings_json(str(spool), allowed)
         if self._ground.yolo:
             content["skipDangerousModePermissionPrompt"] = True
@@ -230,6 +254,11 @@ class Agents:
         except OSError as error:
             raise UsageError(f"{agent.name}: workspace {workspace} cannot be made: {error.strerror}") from None
         return workspace
+
+
+def _verbs(agent: Agent) -> tuple[str, ...]:
+    """What an agent may call without a prompt."""
+    return (*AGENT_VERBS, *(MOTHER_VERBS if agent.name == MOTHER else ()))
 
 
 def write_command(directory: Path) -> None:

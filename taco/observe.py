@@ -410,7 +410,12 @@ class Observer:
 
     def _located(self, watch: _Watch, template: str) -> Path | None:
         found = watch.provider.located(
-            template, watch.environ, cwd=watch.cwd, session_id=watch.session_id, pid=watch.agent.pid
+            template,
+            watch.environ,
+            cwd=watch.cwd,
+            session_id=watch.session_id,
+            pid=watch.agent.pid,
+            session_dir=str(watch.spool.directory.parent.parent),
         )
         if "*" not in found:
             return Path(found) if found else None

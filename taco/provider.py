@@ -67,10 +67,11 @@ class Screen(_Model):
     waiting: tuple[Waiting, ...] = ()
     limited: str | None = None
     placeholder: str | None = None  # what a long paste collapses to
+    frame: str | None = None  # what stands at the left of each of the composer's rows below its first
     placeholder_over: int = Field(default=0, ge=0)  # characters of the longest paste that stands there as it is
     exited: str | None = None  # what stands on the screen after the CLI has ended
 
-    @field_validator("composer", "composer_end", "busy", "limited", "placeholder", "exited")
+    @field_validator("composer", "composer_end", "busy", "limited", "placeholder", "exited", "frame")
     @classmethod
     def _check(cls, value: str | None) -> str | None:
         return None if value is None else _pattern(value)
@@ -101,6 +102,7 @@ class Provider(_Model):
     install: str = ""  # what a person types to install it
     versions: str = ""  # releases this file was tested with
     first_prompt: Literal["argument", "paste", "none"] = "paste"
+    prompt_args: tuple[str, ...] = ()  # what stands before the first prompt where that is an argument
     settle_ms: int = Field(200, ge=200, le=10_000)
     input: Literal["auto", "keys", "paste"] = "auto"
     header: bool = True
@@ -108,11 +110,13 @@ class Provider(_Model):
     queues_when_busy: bool = False
     clear: tuple[str, ...] = ("C-u",)  # keys that empty the composer, pressed until it is
     interrupt: tuple[str, ...] = ("Escape",)
-    hooks: Literal["", "claude", "codex"] = ""
+    hooks: Literal["", "claude", "codex", "opencode"] = ""
     hooks_from_start: bool = True  # the first comes when it is ready for input; else with its first turn
     trust: Literal["", "claude"] = ""  # whose record of trusted directories it keeps (taco.trust)
     session_file: str = ""  # path with {pid}; the CLI's own file of its state
-    transcript: str = ""  # path with {session_id} and {slug} (the directory, non-alphanumerics as -), and perhaps *
+    # path with {session_id}, {slug} (the directory, non-alphanumerics as -), {session_dir} (where TACO keeps what its
+    # own hooks write), and perhaps *
+    transcript: str = ""
     config_dir: str = ""  # environment variable of its configuration directory, "=" and the default
     scripted: bool = False  # a demo, not a model: the monitor says so
     idle_title: str | None = None
@@ -155,7 +159,14 @@ class Provider(_Model):
         return [_PLACEHOLDER.sub(lambda found: values.get(found[1], ""), word) for word in words]
 
     def located(
-        self, template: str, environ: Mapping[str, str], *, cwd: str, session_id: str = "", pid: int = 0
+        self,
+        template: str,
+        environ: Mapping[str, str],
+        *,
+        cwd: str,
+        session_id: str = "",
+        pid: int = 0,
+        session_dir: str = "",
     ) -> str:
         """The path that `session_file` or `transcript` means for one process; "" where there is no such file."""
         if not template or ("{session_id}" in template and not session_id):
@@ -166,6 +177,7 @@ class Provider(_Model):
             "config_dir": config_dir,
             "pid": str(pid),
             "session_id": session_id,
+            "session_dir": session_dir,
             "slug": re.sub(r"[^A-Za-z0-9]", "-", cwd),
         }
         return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template)

@@ -8,6 +8,7 @@ composer is history: a dialog quoted there is no dialog.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
@@ -78,8 +79,8 @@ def read_screen(screen: Screen, capture: str) -> Reading:
     )
     if composer is None or exited:
         return reading
-    row, end, column = composer
-    draft, ghost = _draft(screen.ghost, capture, row, end, column)
+    row, end, _, _ = composer
+    draft, ghost = _draft(screen, capture, composer)
     return replace(
         reading,
         composer_row=row,
@@ -163,8 +164,8 @@ def _start_of_row(text: str, row: int) -> int:
     return at
 
 
-def _composer(screen: Screen, text: str) -> tuple[int, int, int] | None:
-    """Row, end row and first column of the draft of the composer that stands lowest.
+def _composer(screen: Screen, text: str) -> tuple[int, int, int, int] | None:
+    """Row, end row, first column of the draft, and width (0: the whole screen) of the composer that stands lowest.
 
     A composer whose end is not on the screen is none: an exited CLI leaves such lines behind. Rows are
     tried as they are and with a space behind, which `^> (?P<draft>.*)$` needs when nothing is typed.
@@ -175,9 +176,12 @@ def _composer(screen: Screen, text: str) -> tuple[int, int, int] | None:
         return None
     row, column = max(found)
     if screen.composer_end is None:
-        return row, row + 1, column
+        return row, row + 1, column, 0
     end = re.compile(screen.composer_end, re.MULTILINE).search(text, _start_of_row(text, row + 1))
-    return (row, text.count("\n", 0, end.start()), column) if end else None
+    if end is None:
+        return None
+    width = len(end["width"]) if "width" in end.re.groupindex else 0
+    return row, text.count("\n", 0, end.start()), column, width
 
 
 def _place(match: re.Match[str]) -> tuple[int, int]:
@@ -186,23 +190,36 @@ def _place(match: re.Match[str]) -> tuple[int, int]:
     return match.string.count("\n", 0, start), start - (match.string.rfind("\n", 0, start) + 1)
 
 
-def _draft(ghost: str, capture: str, row: int, end: int, column: int) -> tuple[str, bool]:
+def _draft(screen: Screen, capture: str, composer: tuple[int, int, int, int]) -> tuple[str, bool]:
     """The text of the composer without its ghost, and whether there was only a ghost."""
-    cells = _cells(capture, row, end)
-    shown = _joined(([char for char, _, _ in line] for line in cells), column)
-    if ghost == "dim":
-        draft = _joined(([char for char, seen in _typed(line) if seen] for line in cells), column)
+    row, end, column, width = composer
+    cells = [_cut(line, width) if width else line for line in _cells(capture, row, end)]
+    shown = _joined(([char for char, _, _ in line] for line in cells), column, screen.frame)
+    if screen.ghost == "dim":
+        draft = _joined(([char for char, seen in _typed(line) if seen] for line in cells), column, screen.frame)
     else:
-        draft = re.sub(ghost, "", shown, flags=re.MULTILINE)
+        draft = re.sub(screen.ghost, "", shown, flags=re.MULTILINE)
     if not draft.strip() and shown.strip():
         return "", True
     return draft, False
 
 
-def _joined(rows: Iterable[Sequence[str]], column: int) -> str:
-    """Rows as one text: the prompt cut from the first, up to `column` spaces from the others."""
+def _cut(line: list[tuple[str, bool, bool]], width: int) -> list[tuple[str, bool, bool]]:
+    """What of a row stands in its first `width` columns: beside the composer there may be something else."""
+    for at, (char, _, _) in enumerate(line):
+        if width <= 0:
+            return line[:at]
+        joins = unicodedata.category(char) in ("Mn", "Me", "Cf")
+        width -= 0 if joins else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    return line
+
+
+def _joined(rows: Iterable[Sequence[str]], column: int, frame: str | None) -> str:
+    """Rows as one text: the prompt cut from the first; from the others the frame, or up to `column` spaces."""
     texts = ["".join(row).rstrip(" ") for row in rows]
     first = texts[0][column:]
+    if frame:
+        return "\n".join([first, *(re.sub(frame, "", text, count=1) for text in texts[1:])])
     rest = [text[min(column, len(text) - len(text.lstrip(" "))) :] for text in texts[1:]]
     return "\n".join([first, *rest])
 

