@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from dataclasses import dataclass
 
 from taco.dialog import OpenDialog, open_dialog
-from taco.errors import ConflictError, NotFoundError, TmuxError
+from taco.errors import ConflictError, NotFoundError
 from taco.models import Agent, Ask, Pane
 from taco.provider import Provider
 from taco.screen import Reading, read_screen
-from taco.tmux.commands import PANE_FORMAT, CommandPipe, command, command_list, parse_pane
+from taco.tmux.commands import PANE_FORMAT, CommandPipe, look_at, parse_pane
 from taco.tmux.guard import Guard, Target
 from taco.tmux.sight import seen_dialog
 
@@ -42,15 +41,7 @@ class Hand:
         """The agent's screen now; raises NotFoundError when it has no pane (any more)."""
         if not agent.pane:
             raise NotFoundError(f"{agent.name} has no window", hint="see: taco status")
-        only = f"#{{==:#{{pane_id}},{agent.pane}}}"
-        listing = command("list-panes", "-t", agent.pane, "-f", only, "-F", PANE_FORMAT)
-        capture = command("capture-pane", "-p", "-e", "-t", agent.pane)
-        try:
-            lines = await self._pipe.run(command_list([listing, capture]))
-        except TmuxError as error:
-            if not re.search(rf"can't find \w+: {agent.pane}(?!\d)", error.message):
-                raise
-            lines = []
+        lines = await look_at(self._pipe, agent.pane, PANE_FORMAT)
         if not lines:
             raise NotFoundError(f"the window of {agent.name} is gone", hint=f"taco agent restart {agent.name}")
         reading = read_screen(provider.screen, "\n".join(lines[1:]))

@@ -6,6 +6,7 @@ No model is imported here: making the dataclasses of `models` alone takes as lon
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from taco.redact import redact, redacted
 MAX_BODY = 1_048_576  # bytes of UTF-8 in one message
 PREVIEW = 200  # characters
 _READ = 4_000  # characters of a message that are looked at for its preview
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 COMMAND_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # nothing in it means anything to tmux
 FULL_HINT = "wait until some are delivered, or send with --priority high"
 
@@ -61,6 +63,11 @@ class Letter(Protocol):
     @property
     def retry_count(self) -> int:
         """How often it was sent again."""
+
+
+def new_id() -> str:
+    """A fresh id of 12 characters `[a-z0-9]`."""
+    return "".join(_ALPHABET[byte % 36] for byte in os.urandom(12))
 
 
 def iso(at: float) -> str:

@@ -164,8 +164,7 @@ def _provider(provider: Provider, *, is_default: bool) -> Check:
         return Check(name, Verdict.WARN if is_default else Verdict.OK, found, mend)
     if not provider.versions:
         return ok(name, path)
-    said = output([path, "--version"])
-    version = found_.group() if (found_ := _NUMBER.search(said)) else ""
+    _, version = version_of(path)
     if not version:
         return warn(name, f"{path} does not print its version", f"try: {program} --version")
     if not tested(version, provider.versions):
@@ -176,6 +175,13 @@ def _provider(provider: Provider, *, is_default: bool) -> Check:
 def tested(version: str, versions: str) -> bool:
     """Whether a release is among the tested ones, given as prefixes such as `2.1, 2.2`."""
     return any((version + ".").startswith(each + ".") for each in re.split(r"[,\s]+", versions.strip()) if each)
+
+
+def version_of(path: str) -> tuple[str, str]:
+    """What a program says of its version, and the number in that; "" for what it does not say."""
+    said = output([path, "--version"])
+    found = _NUMBER.search(said)
+    return said, found.group() if found else ""
 
 
 def output(words: list[str]) -> str:

@@ -13,10 +13,9 @@ from typing import Protocol
 
 from taco.errors import ConflictError, NotFoundError
 from taco.message import preview
-from taco.models import PERSON, Agent, Ask, Command, Event, EventType, Ledger, Level
+from taco.models import PERSON, Agent, Ask, Command, Event, EventType, Ledger, Level, SpecStatus
 
 POLL_S = 0.25
-REVIEW = "review"  # the status of a spec that waits for the person
 EVENTS_READ = 2_000
 RESULTS_READ = 500
 _LIKE_AN_ID = re.compile(r"(?=.*\d)[a-z0-9]{6}")  # as `taco ask` makes them, nearly always with a digit
@@ -183,8 +182,20 @@ async def of_person(desk: Desk, count: int = 20) -> Inbox:
         for each in await desk.agents()
         if each.state.level is Level.WAITING
     ]
-    plan = spec.get("at", "") or "?" if spec.get("status") == REVIEW else ""
+    plan = spec.get("at", "") or "?" if spec.get("status") == SpecStatus.REVIEW else ""
     return Inbox([each for each in asks if not each.is_dialog], dialogs, messages[-count:], plan)
+
+
+def approval(session: str, mark: str, at: str) -> tuple[dict[str, str], Event]:
+    """The spec's fields once the person approved what has this mark, and the event that tells of it."""
+    event = Event(EventType.SPEC_APPROVED, session, ts=at, content="the person approved the spec")
+    return {"status": SpecStatus.APPROVED, "reviewed": mark}, event
+
+
+def rejection(session: str, reason: str, at: str) -> tuple[dict[str, str], Event]:
+    """The same for a spec that goes back to Mother."""
+    event = Event(EventType.SPEC_REJECTED, session, ts=at, content=reason or "the person rejected the spec")
+    return {"status": SpecStatus.REJECTED, "reason": reason, "told": "", "reviewed": "", "at": at}, event
 
 
 async def of_agent(desk: Desk, name: str, count: int = 20) -> list[Note]:

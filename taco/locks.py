@@ -34,7 +34,14 @@ def if_free(home: Path, name: str) -> Iterator[bool]:
     """The same without waiting: False while another call is at work."""
     directory = home / "sessions"
     make_private(directory)
-    handle = os.open(directory / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with locked(directory / f".{name}.lock", os.O_CREAT) as ours:
+        yield ours
+
+
+@contextlib.contextmanager
+def locked(path: Path, flags: int = 0) -> Iterator[bool]:
+    """The lock of one file for the block, or False while another process holds it. Raises OSError for no such file."""
+    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

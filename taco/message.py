@@ -17,6 +17,7 @@ from taco.models import Command
 KEYS_LIMIT = 1_000  # characters that `send-keys -l` types; more goes as a paste (16,344 bytes is tmux's own limit)
 POINTER_LIMIT = 16_384  # bytes an agent CLI gets typed; more goes to a file and a pointer is typed
 PREVIEW = 120
+ONE_LINE = 160  # characters of a question where one line tells of it
 TRACE = 8  # letters of ours in a draft that nobody writes by chance
 COLLAPSED_FROM = 200  # characters on one line under which no CLI shows a placeholder for a paste
 

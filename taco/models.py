@@ -78,6 +78,18 @@ FINAL_STATES = frozenset(
 PROCESSING_STATES = frozenset({CommandState.TYPED, CommandState.ENTERED})
 
 
+class SpecStatus(enum.StrEnum):
+    """How far the plan of the team is: the field `status` of the hash `spec`, "" before anything was proposed."""
+
+    WAITING = "waiting"  # Mother is asked for it
+    SUBMITTED = "submitted"
+    INVALID = "invalid"
+    REVIEW = "review"  # the person decides
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    RUNNING = "running"
+
+
 class Evidence(enum.StrEnum):
     """What shows that a command was submitted, best first."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,7 @@ from taco.rollout import turn
 from taco.screen import Reading, read_screen
 from taco.spool import Spool
 from taco.state import Sighting, from_hook, from_session_file, judge
-from taco.tmux.commands import PANE_FORMAT, CommandPipe, command, command_list, parse_pane
+from taco.tmux.commands import PANE_FORMAT, CommandPipe, command, look_at, parse_pane
 from taco.transcript import Tokens, contains, last_assistant_text, refusal, said_at
 
 _CURSOR = "#{cursor_x} #{cursor_y} "
@@ -140,18 +139,8 @@ class Observer:
         """Look at one agent now; raises TmuxError when tmux does not answer, KeyError when nobody is watched so."""
         watch = self._watched[name]
         self._read_spool(watch)
-        pane_id = watch.agent.pane
-        only = f"#{{==:#{{pane_id}},{pane_id}}}"
-        listing = command("list-panes", "-t", pane_id, "-f", only, "-F", _CURSOR + PANE_FORMAT)
-        commands = [listing]
-        if watch.provider.reads_screen:
-            commands.append(command("capture-pane", "-p", "-e", "-t", pane_id))
-        try:
-            lines = await self._pipe.run(command_list(commands))
-        except TmuxError as error:
-            if not re.search(rf"can't find \w+: {pane_id}(?!\d)", error.message):
-                raise  # no answer: that does not make the pane gone
-            lines = []
+        capture = watch.provider.reads_screen
+        lines = await look_at(self._pipe, watch.agent.pane, _CURSOR + PANE_FORMAT, capture=capture)
         if not lines:
             return self._judged(watch, None, None, (0, 0))
         x, y, rest = lines[0].split(" ", 2)
@@ -159,8 +148,7 @@ class Observer:
         if _is_unreaped(watch, pane):
             await self._reap([watch])
             return await self.look(name)
-        capture = "\n".join(lines[1:])
-        reading = read_screen(watch.provider.screen, capture) if watch.provider.reads_screen else None
+        reading = read_screen(watch.provider.screen, "\n".join(lines[1:])) if capture else None
         watch.captured_activity = -1
         return self._judged(watch, pane, reading, (int(x), int(y)))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from taco import message, processes
 from taco.agents import Agents, Ground, write_command
-from taco.doctor import Check, bad, ok, output, tested, warn
+from taco.doctor import Check, bad, ok, tested, version_of, warn
 from taco.errors import TacoError
 from taco.message import Match
 from taco.models import GONE_LEVELS, Agent, Level
@@ -84,8 +84,7 @@ def _program(provider: Provider, bench: Bench) -> Check:
     path = shutil.which(name, path=bench.environ.get("PATH"))
     if not path:
         return bad("program", f"{name} is not installed", provider.install or f"install {name}")
-    said = output([path, "--version"])
-    version = next((word for word in said.replace("(", " ").split() if word[:1].isdigit()), "")
+    said, version = version_of(path)
     if not provider.versions:
         return ok("program", path)
     if not tested(version, provider.versions):

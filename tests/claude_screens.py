@@ -10,33 +10,31 @@ import json
 import shutil
 import sys
 import time
-import tomllib
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from taco.files import load_provider
-from taco.screen import Reading, first_dialog, read_screen
 from tests.claude_env import claude_environment, seed_config
-from tests.claude_stub import ClaudeStub, Received, Reply
-from tests.support.paths import PACKAGE, ROOT
-from tests.support.tmux import Tmux, new_socket
+from tests.claude_stub import ClaudeStub
+from tests.recording import (
+    HOME,
+    LONG,
+    PROJECT,
+    Expected,
+    Recorder,
+    in_pane,
+    new_project,
+    on_its_own,
+    record,
+    screens_of,
+)
+from tests.stub import Received, Reply
 from tests.support.waiting import wait_for
 
-HOME = Path("/tmp/demo")  # stands on the screens, so it must be nobody's
-PROJECT = HOME / "project"
-OUT = ROOT / "fixtures" / "screens" / "claude"
-SIZES = ((80, 24), (120, 40), (200, 50))
-PROVIDER = load_provider(PACKAGE / "providers" / "claude.toml")
-RULES = PROVIDER.screen
-LONG = (
-    "The quick brown fox jumps over the lazy dog and then it runs along the river until the sun goes "
-    "down behind the hills and everybody in the village lights a lamp, reads a letter and sleeps until morn"
-)
+SCREENS = screens_of("claude")
 COLOUR = {
     "question": "Which colour?",
     "header": "Colour",
@@ -47,98 +45,9 @@ SIZE = {**COLOUR, "question": "Which size?", "header": "Size", "multiSelect": Tr
 READY: dict[str, Any] = {"composer": True}
 
 
-def flat(text: str) -> str:
-    """A text without what wrapping does to it."""
-    return " ".join(text.split())
-
-
-def matches(capture: str, expected: dict[str, Any]) -> bool:
-    """Whether a capture is read as expected; `words` is a draft whatever its wrapping, `first` names a
-    dialog of the first start."""
-    reading = read_screen(RULES, capture)
-    dialog = first_dialog(PROVIDER.dialogs, reading)
-    found = {
-        "composer": reading.composer_row is not None,
-        "words": flat(reading.draft),
-        "first": dialog.name if dialog else "",
-        **{name: getattr(reading, name) for name in ("draft", "ghost", "placeholder", "busy", "exited")},
-        **{name: getattr(reading, name) for name in ("waiting", "limited")},
-    }
-    draft = {} if "words" in expected else {"draft": ""}
-    default = {"composer": False, "ghost": False, "placeholder": False, "busy": False, "exited": False}
-    wanted = {**default, "waiting": "", "limited": "", "first": "", **draft, **expected}
-    return all(found[name] == value for name, value in wanted.items())
-
-
-@dataclass
-class Recorder:
-    """One CLI in one pane of one size, and the manifest that grows."""
-
-    tmux: Tmux
-    pane: str
-    size: str
-    manifest: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def capture(self) -> str:
-        return self.tmux.run("capture-pane", "-p", "-e", "-t", self.pane) + "\n"
-
-    def shows(self, text: str) -> None:
-        wait_for(lambda: text in self.tmux.screen(self.pane), what=self.capture)
-
-    def becomes(self, **expected: Any) -> str:
-        last = ""
-
-        def reached() -> bool:
-            nonlocal last
-            last = self.capture()
-            return matches(last, expected)
-
-        wait_for(reached, what=lambda: f"{expected}\n{last}\n{read_screen(RULES, last)}")
-        return last
-
-    def ready(self) -> None:
-        """Waits for the footer: before it is drawn nothing is listened to."""
-        self.shows("? for shortcuts")
-
-    def shot(self, state: str, **expected: Any) -> None:
-        """Waits until the screen is read as expected, and keeps it."""
-        name = f"{state}-{self.size}"
-        (OUT / f"{name}.ansi").write_text(self.becomes(**expected))
-        self.manifest[name] = expected
-        print(name)
-
-    def keys(self, *keys: str) -> None:
-        for key in keys:
-            self.tmux.run("send-keys", "-t", self.pane, key)
-            time.sleep(0.1)
-
-    def type(self, text: str) -> None:
-        self.tmux.run("send-keys", "-t", self.pane, "-l", "--", text)
-        time.sleep(0.3)
-
-    def paste(self, text: str) -> None:
-        self.tmux.run("load-buffer", "-b", "shot", "-", stdin=text)
-        self.tmux.run("paste-buffer", "-p", "-r", "-d", "-b", "shot", "-t", self.pane)
-        time.sleep(0.3)
-
-    def enter(self, text: str) -> None:
-        """Types and submits. Enter waits until the text is seen: read together they are one paste."""
-        self.type(text)
-        wait_for(lambda: flat(text) == flat(self.read().draft), what=self.capture)
-        self.keys("Enter")
-
-    def read(self) -> Reading:
-        return read_screen(RULES, self.capture())
-
-    def clear(self) -> None:
-        def empty() -> bool:
-            reading = self.read()
-            if reading.composer_row is not None and not reading.draft:
-                return True
-            self.keys("C-e", "C-u", "BSpace")
-            return False
-
-        wait_for(empty, what=self.capture)
+def ready(cli: Recorder) -> None:
+    """Waits for the footer: before it is drawn nothing is listened to."""
+    cli.shows("? for shortcuts")
 
 
 def answer(received: Received) -> Reply | None:
@@ -160,16 +69,14 @@ def answer(received: Received) -> Reply | None:
 def launched(
     stub: ClaudeStub,
     size: tuple[int, int],
-    manifest: dict[str, dict[str, Any]],
+    manifest: dict[str, Expected],
     *args: str,
     seed: Callable[[Path], None] | None = None,
     **env: str,
 ) -> Iterator[Recorder]:
     """A CLI in a pane; `seed` writes another configuration than the one without dialogs."""
-    shutil.rmtree(HOME, ignore_errors=True)
-    PROJECT.mkdir(parents=True)
-    (PROJECT / "notes.txt").write_text("one\ntwo\n")
-    environment = {**claude_environment(HOME / "state", stub, PROJECT), **env}
+    new_project()
+    environment = {**claude_environment(stub, HOME / "state", PROJECT), **env}
     config_dir = Path(environment["CLAUDE_CONFIG_DIR"])
     if seed:
         shutil.rmtree(config_dir)
@@ -177,19 +84,9 @@ def launched(
         seed(config_dir)
     settings = HOME / "settings.json"
     settings.write_text(json.dumps({"promptSuggestionEnabled": bool(env.get(SUGGEST))}))
-    tmux = Tmux(new_socket())
-    try:
-        width, height = size
-        tmux.start(width, height)
-        words = [f"{name}={value}" for name, value in environment.items() if value]
-        launch = ["env", "-i", *words, "claude", "--session-id", str(uuid.uuid4()), "-n", "backend"]
-        launch += ["--settings", str(settings), *args]
-        pane = tmux.pane("sh", "-c", 'cd "$0" && exec "$@"', str(PROJECT), *launch)
-        tmux.run("set-option", "-t", "keeper", "status", "off")
-        tmux.run("resize-window", "-t", pane, "-x", str(width), "-y", str(height))
-        yield Recorder(tmux, pane, f"{width}x{height}", manifest)
-    finally:
-        tmux.close()
+    argv = ["claude", "--session-id", str(uuid.uuid4()), "-n", "backend", "--settings", str(settings), *args]
+    with in_pane(SCREENS, size, manifest, environment, argv) as cli:
+        yield cli
 
 
 SUGGEST = "CLAUDE_CODE_ENABLE_PROMPT_SUGGESTION"
@@ -197,7 +94,7 @@ SUGGEST = "CLAUDE_CODE_ENABLE_PROMPT_SUGGESTION"
 
 def drafts(cli: Recorder) -> None:
     """What a person may have left in the composer."""
-    cli.ready()
+    ready(cli)
     cli.shot("idle_fresh", **READY)
     cli.type("please wait with the")
     cli.shot("draft_line", **READY, draft="please wait with the")
@@ -252,7 +149,7 @@ def drafts(cli: Recorder) -> None:
 
 def work(cli: Recorder) -> None:
     """Turns of an agent, with and without people in between."""
-    cli.ready()
+    ready(cli)
     cli.enter("hello there")
     cli.shows("ack ")
     cli.shot("idle_replied", **READY)
@@ -301,7 +198,7 @@ def work(cli: Recorder) -> None:
 
 def dialogs(cli: Recorder) -> None:
     """What waits for a person while an agent works."""
-    cli.ready()
+    ready(cli)
     shots: tuple[tuple[str, str, str], ...] = (
         ("permission", "permission", "<<bash touch /tmp/demo/project/made; echo $HOME>>"),
         ("permission_write", "permission", tool("Write", file_path=f"{PROJECT}/new.txt", content="hello\n")),
@@ -329,7 +226,7 @@ def dialogs(cli: Recorder) -> None:
 
 def endings(cli: Recorder) -> None:
     """Errors, and the end."""
-    cli.ready()
+    ready(cli)
     cli.enter("<<error 529>>")
     cli.shows("Retrying in")
     cli.shot("busy_retrying", **READY, busy=True)
@@ -348,7 +245,7 @@ def tool(name: str, **arguments: Any) -> str:
     return f"<<tool {name} {json.dumps(arguments)}>>"
 
 
-def first_runs(stub: ClaudeStub, size: tuple[int, int], manifest: dict[str, dict[str, Any]]) -> None:
+def first_runs(stub: ClaudeStub, size: tuple[int, int], manifest: dict[str, Expected]) -> None:
     """The dialogs of a first start, each in a configuration that lacks one thing."""
     with launched(stub, size, manifest, seed=seed_config) as cli:
         cli.shot("trust", waiting="trust", first="trust")
@@ -384,10 +281,10 @@ def unfinished(config_dir: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "hasCompletedOnboarding": False}))
 
 
-def specials(stub: ClaudeStub, size: tuple[int, int], manifest: dict[str, dict[str, Any]]) -> None:
+def specials(stub: ClaudeStub, size: tuple[int, int], manifest: dict[str, Expected]) -> None:
     """Suggestions in the composer, vim mode, a usage limit."""
     with launched(stub, size, manifest, **{SUGGEST: "1"}) as cli:
-        cli.ready()
+        ready(cli)
         cli.shot("idle_fresh_ghost", **READY, ghost=True)
         for number in range(3):
             cli.enter(f"message {number}")
@@ -406,7 +303,7 @@ def specials(stub: ClaudeStub, size: tuple[int, int], manifest: dict[str, dict[s
     vim.unlink()
     token = "sk-ant-oat01-test-not-a-real-token"
     with launched(stub, size, manifest, ANTHROPIC_API_KEY="", CLAUDE_CODE_OAUTH_TOKEN=token) as cli:
-        cli.ready()
+        ready(cli)
         cli.enter("at the limit")
         wait_for(lambda: "hit your" in cli.tmux.screen(cli.pane), what=cli.capture)
         limited = next(row for row in cli.tmux.screen(cli.pane).splitlines() if "hit your" in row)
@@ -419,31 +316,14 @@ def specials(stub: ClaudeStub, size: tuple[int, int], manifest: dict[str, dict[s
         cli.shot("idle_after_limit", **READY)
 
 
-def toml(manifest: dict[str, dict[str, Any]]) -> str:
-    """The manifest as TOML; a JSON text or boolean is one of TOML's as well."""
-    tables = []
-    for name, expected in sorted(manifest.items()):
-        rows = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in expected.items()]
-        tables.append("\n".join([f"[{name}]", *rows]))
-    return "\n\n".join(tables) + "\n"
-
-
-def record(only: str) -> None:
-    """Every part whose name and width contain `only`; all without."""
-    path = OUT / "expected.toml"
-    OUT.mkdir(parents=True, exist_ok=True)
-    manifest = tomllib.loads(path.read_text()) if path.exists() else {}
+def main(only: str = "") -> None:
+    """Every part whose name and width contain `only`."""
     with ClaudeStub(answer) as stub:
-        for size in SIZES:
-            for part in (drafts, work, dialogs, endings):
-                if only in f"{part.__name__} {size[0]}":
-                    with launched(stub, size, manifest) as cli:
-                        part(cli)
-            for more in (first_runs, specials):
-                if only in f"{more.__name__} {size[0]}":
-                    more(stub, size, manifest)
-            path.write_text(toml(manifest))
+        launch = partial(launched, stub)
+        alone = [(part.__name__, on_its_own(launch, part)) for part in (drafts, work, dialogs, endings)]
+        more = [(part.__name__, partial(part, stub)) for part in (first_runs, specials)]
+        record(SCREENS, [*alone, *more], only)
 
 
 if __name__ == "__main__":
-    record(sys.argv[1] if len(sys.argv) > 1 else "")
+    main(*sys.argv[1:])

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests import real
 from tests.codex_stub import CodexStub
-from tests.support import needs
-
-_CACHE = Path(__file__).parent.parent / ".cache" / "codex" / "node_modules" / ".bin" / "codex"
 
 
 def codex_binary() -> Path:
-    """The CLI: TACO_TEST_CODEX, PATH, or the checkout's cache. Skips at home and fails in CI when missing."""
-    candidates = (os.environ.get("TACO_TEST_CODEX"), shutil.which("codex"), _CACHE)
-    found = next((path for path in candidates if path and os.access(path, os.X_OK)), None)
-    if found is None:
-        needs.unavailable(f"Codex is not installed: {needs.INSTALL['codex']}, or set TACO_TEST_CODEX")
-    return Path(found).absolute()
+    """The CLI; skips at home and fails in CI when it is missing."""
+    return real.binary("codex", "Codex")
 
 
 def seed_config(config_dir: Path, url: str, trusted: Sequence[Path] = ()) -> None:
@@ -47,20 +39,12 @@ def seed_config(config_dir: Path, url: str, trusted: Sequence[Path] = ()) -> Non
     (config_dir / "config.toml").write_text("\n".join(lines) + "\n")
 
 
-def codex_environment(tmp_path: Path, stub: CodexStub, project: Path) -> dict[str, str]:
+def codex_environment(stub: CodexStub, root: Path, project: Path) -> dict[str, str]:
     """The whole environment of a CLI that talks to `stub` only and trusts `project`."""
-    config_dir = tmp_path / "codex-home"
+    config_dir = root / "codex-home"
     seed_config(config_dir, stub.url, [project])
-    home = tmp_path / "home"
-    home.mkdir(exist_ok=True)
-    node = str(Path(shutil.which("node") or "/usr/bin/node").parent)
-    places = [str(codex_binary().parent), node, "/usr/local/bin", "/usr/bin", "/bin"]
     return {
-        "PATH": os.pathsep.join(dict.fromkeys(places)),
-        "HOME": str(home),
-        "TERM": "tmux-256color",
-        "LANG": "C.UTF-8",
-        "SHELL": "/bin/bash",
+        **real.environment(root / "home", codex_binary()),
         "CODEX_HOME": str(config_dir),
         "STUB_KEY": "not-a-key",
     }

@@ -7,36 +7,32 @@ written only when `read_screen` agrees. Look at the difference before you commit
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-import time
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from taco.files import load_provider
-from taco.screen import Reading, first_dialog, read_screen
-from tests.claude_screens import flat, toml
 from tests.codex_env import codex_environment
 from tests.codex_stub import CodexStub
-from tests.support.paths import PACKAGE, ROOT
-from tests.support.tmux import Tmux, new_socket
+from tests.recording import (
+    HOME,
+    LONG,
+    PROJECT,
+    Expected,
+    Recorder,
+    flat,
+    in_pane,
+    new_project,
+    on_its_own,
+    record,
+    screens_of,
+)
 from tests.support.waiting import wait_for
 
-HOME = Path("/tmp/demo")  # stands on the screens, so it must be nobody's
-PROJECT = HOME / "project"
-OUT = ROOT / "fixtures" / "screens" / "codex"
-SIZES = ((80, 24), (120, 40), (200, 50))
-PROVIDER = load_provider(PACKAGE / "providers" / "codex.toml")
-RULES = PROVIDER.screen
-LONG = (
-    "The quick brown fox jumps over the lazy dog and then it runs along the river until the sun goes "
-    "down behind the hills and everybody in the village lights a lamp, reads a letter and sleeps until morn"
-)
+SCREENS = screens_of("codex")
 COLOUR = {
     "id": "colour",
     "header": "Colour",
@@ -58,117 +54,20 @@ READY: dict[str, Any] = {"composer": True, "ghost": True}
 DRAFT: dict[str, Any] = {"composer": True}
 
 
-def matches(capture: str, expected: dict[str, Any]) -> bool:
-    """Whether a capture is read as expected; `words` is a draft whatever its wrapping, `limit` the limit's beginning,
-    `first` names a dialog of the first start."""
-    reading = read_screen(RULES, capture)
-    dialog = first_dialog(PROVIDER.dialogs, reading)
-    found = {
-        "composer": reading.composer_row is not None,
-        "words": flat(reading.draft),
-        "first": dialog.name if dialog else "",
-        "limit": reading.limited[:24],
-        **{name: getattr(reading, name) for name in ("draft", "ghost", "placeholder", "busy", "exited", "waiting")},
-    }
-    draft = {} if "words" in expected else {"draft": ""}
-    default = {"composer": False, "ghost": False, "placeholder": False, "busy": False, "exited": False}
-    wanted = {**default, "waiting": "", "limit": "", "first": "", **draft, **expected}
-    return all(found[name] == value for name, value in wanted.items())
-
-
-@dataclass
-class Recorder:
-    """One CLI in one pane of one size, and the manifest that grows."""
-
-    tmux: Tmux
-    pane: str
-    size: str
-    manifest: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def capture(self) -> str:
-        return self.tmux.run("capture-pane", "-p", "-e", "-t", self.pane) + "\n"
-
-    def shows(self, text: str) -> None:
-        wait_for(lambda: text in self.tmux.screen(self.pane), 15, what=self.capture)
-
-    def becomes(self, **expected: Any) -> str:
-        last = ""
-
-        def reached() -> bool:
-            nonlocal last
-            last = self.capture()
-            return matches(last, expected)
-
-        wait_for(reached, 15, what=lambda: f"{expected}\n{last}\n{read_screen(RULES, last)}")
-        return last
-
-    def shot(self, state: str, **expected: Any) -> None:
-        """Waits until the screen is read as expected, and keeps it."""
-        name = f"{state}-{self.size}"
-        (OUT / f"{name}.ansi").write_text(self.becomes(**expected))
-        self.manifest[name] = expected
-        print(name, flush=True)
-
-    def keys(self, *keys: str) -> None:
-        for key in keys:
-            self.tmux.run("send-keys", "-t", self.pane, key)
-            time.sleep(0.2)
-
-    def type(self, text: str) -> None:
-        self.tmux.run("send-keys", "-t", self.pane, "-l", "--", text)
-        time.sleep(0.5)
-
-    def paste(self, text: str) -> None:
-        self.tmux.run("load-buffer", "-b", "shot", "-", stdin=text)
-        self.tmux.run("paste-buffer", "-p", "-r", "-d", "-b", "shot", "-t", self.pane)
-        time.sleep(0.5)
-
-    def enter(self, text: str) -> None:
-        """Pastes and submits."""
-        wait_for(lambda: self.read().ready, 15, what=self.capture)
-        self.paste(text)
-        wait_for(lambda: flat(text) == flat(self.read().draft) or self.read().placeholder, 15, what=self.capture)
-        self.keys("Enter")
-
-    def read(self) -> Reading:
-        return read_screen(RULES, self.capture())
-
-    def clear(self) -> None:
-        def empty() -> bool:
-            reading = self.read()
-            if reading.composer_row is not None and not reading.draft:
-                return True
-            self.keys("C-e", "C-u", "BSpace")
-            return False
-
-        wait_for(empty, 15, what=self.capture)
-
-
 @contextmanager
 def launched(
     stub: CodexStub,
     size: tuple[int, int],
-    manifest: dict[str, dict[str, Any]],
+    manifest: dict[str, Expected],
     seed: Callable[[Path], None] | None = None,
 ) -> Iterator[Recorder]:
     """A CLI in a pane; `seed` changes its configuration."""
-    shutil.rmtree(HOME, ignore_errors=True)
-    PROJECT.mkdir(parents=True)
-    (PROJECT / "notes.txt").write_text("one\ntwo\n")
-    environment = codex_environment(HOME / "state", stub, PROJECT)
+    new_project()
+    environment = codex_environment(stub, HOME / "state", PROJECT)
     if seed:
         seed(Path(environment["CODEX_HOME"]))
-    tmux = Tmux(new_socket())
-    try:
-        width, height = size
-        tmux.start(width, height)
-        words = [f"{name}={value}" for name, value in environment.items() if value]
-        pane = tmux.pane("sh", "-c", 'cd "$0" && exec "$@"', str(PROJECT), "env", "-i", *words, "codex", "--no-daemon")
-        tmux.run("set-option", "-t", "keeper", "status", "off")
-        tmux.run("resize-window", "-t", pane, "-x", str(width), "-y", str(height))
-        yield Recorder(tmux, pane, f"{width}x{height}", manifest)
-    finally:
-        tmux.close()
+    with in_pane(SCREENS, size, manifest, environment, ["codex", "--no-daemon"]) as cli:
+        yield cli
 
 
 def drafts(cli: Recorder) -> None:
@@ -255,7 +154,7 @@ def scrollback(cli: Recorder) -> None:
     cli.shows("Worked for")
     tall = "\n".join(f"- row {number}" for number in range(80))
     cli.paste(tall)
-    wait_for(lambda: cli.read().draft.endswith("row 79"), 15, what=cli.capture)
+    wait_for(lambda: cli.read().draft.endswith("row 79"), what=cli.capture)
     cli.shot("draft_tall", **DRAFT, words=flat(cli.read().draft))
     cli.keys("C-c")
     cli.enter(f"<<say {tall}\n{'- ' + 'and much more ' * 70}>>")
@@ -310,7 +209,7 @@ def endings(cli: Recorder) -> None:
     cli.shot("exited", exited=True)
 
 
-def first_runs(stub: CodexStub, size: tuple[int, int], manifest: dict[str, dict[str, Any]]) -> None:
+def first_runs(stub: CodexStub, size: tuple[int, int], manifest: dict[str, Expected]) -> None:
     """The dialogs of a first start, each in a configuration that lacks one thing."""
     with launched(stub, size, manifest, seed=lambda path: (path / "config.toml").unlink()) as cli:
         cli.shot("login", waiting="login", first="login")
@@ -343,21 +242,13 @@ def outdated(config_dir: Path) -> None:
     (config_dir / "version.json").write_text(json.dumps(checked))
 
 
-def record(only: str) -> None:
-    """Every part whose name and width contain `only`; all without."""
-    path = OUT / "expected.toml"
-    OUT.mkdir(parents=True, exist_ok=True)
-    manifest = tomllib.loads(path.read_text()) if path.exists() else {}
+def main(only: str = "") -> None:
+    """Every part whose name and width contain `only`."""
     with CodexStub() as stub:
-        for size in SIZES:
-            for part in (drafts, work, scrollback, dialogs, endings):
-                if only in f"{part.__name__} {size[0]}":
-                    with launched(stub, size, manifest) as cli:
-                        part(cli)
-            if only in f"{first_runs.__name__} {size[0]}":
-                first_runs(stub, size, manifest)
-            path.write_text(toml(manifest))
+        launch = partial(launched, stub)
+        alone = [(part.__name__, on_its_own(launch, part)) for part in (drafts, work, scrollback, dialogs, endings)]
+        record(SCREENS, [*alone, (first_runs.__name__, partial(first_runs, stub))], only)
 
 
 if __name__ == "__main__":
-    record(sys.argv[1] if len(sys.argv) > 1 else "")
+    main(*sys.argv[1:])

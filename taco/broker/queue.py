@@ -195,15 +195,15 @@ class Queue(Client):
         if not await self._script("drop", keys, (self.keys.live, records.event_json(event), entry_id)):
             raise _not_kept(command_id)
 
-    async def cancel(self, command_id: str) -> CommandState:
-        """Cancels a command that waits; TYPED when its typing has begun and the runner takes it out.
+    async def cancel(self, command_id: str, reason: str = "cancelled") -> CommandState:
+        """Cancels a command that waits, for this reason; TYPED when its typing has begun and the runner takes it out.
 
         Raises NotFoundError, or ConflictError when it was entered or is finished.
         """
         ledger = await self.ledger(command_id)
         if ledger is None:
             raise NotFoundError(f"there is no command {command_id!r}")
-        outcome = Outcome(CommandState.CANCELLED, reason="cancelled")
+        outcome = Outcome(CommandState.CANCELLED, reason=reason)
         answer = await self._finish(ledger, "", "person", outcome, _now())
         if answer == "done":
             return CommandState.CANCELLED

@@ -9,11 +9,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from taco import inbox as desk
+from taco.calls import new_id
 from taco.choices import ESCAPE, Option, choose, no, options_from, yes
 from taco.cli import place, say
 from taco.cli.body import read_body
 from taco.cli.options import TextCommand, json_option, session_option
-from taco.cli.sending import new_id
 from taco.cli.spec import approve_spec, reject_spec
 from taco.errors import Exit, NotFoundError, TacoError, UsageError
 from taco.models import PERSON, Ask, Command, Priority, iso

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taco import inbox as desk
+from taco.calls import new_id
 from taco.choices import options_from, yes
 from taco.cli import outbox, place, say
 from taco.cli.body import read_body
 from taco.cli.caller import Caller, caller
 from taco.cli.options import TextCommand, json_option, session_option
-from taco.cli.sending import new_id
 from taco.errors import ConflictError, Exit, NotFoundError, UsageError
 from taco.line import ForbiddenError
 from taco.models import Ask, iso
@@ -94,7 +94,7 @@ async def _ask(broker: Broker, asked: Ask, wait_s: float) -> Ask | None:
     answered = await desk.wait_for_answer(broker, asked.id, wait_s)
     if answered:
         with contextlib.suppress(ConflictError, NotFoundError):  # it is read here: no need to type it as well
-            await broker.cancel(desk.answer_id(asked.id))
+            await broker.cancel(desk.answer_id(asked.id), "read where it was asked")
     return answered
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shutil
 import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from taco import paths, redis_server, session, supervision
+from taco import locks, paths, redis_server, session, supervision
 from taco.errors import TacoError
 from taco.orchestrator import cleaning
 from taco.paths import SessionRecord
@@ -53,20 +51,12 @@ def _locks(home: Path) -> Iterator[str]:
     """The lock of a session that is gone."""
     for path in sorted((home / "sessions").glob(".*.lock")):
         name = path.name[1:].removesuffix(".lock")
-        if not (home / "sessions" / name).exists() and _is_free(path):
-            path.unlink(missing_ok=True)
-            yield f"removed the lock of a session that is gone: {name}"
-
-
-def _is_free(path: Path) -> bool:
-    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(handle)
-    return True
+        if (home / "sessions" / name).exists():
+            continue
+        with locks.locked(path) as ours:
+            if ours:
+                path.unlink(missing_ok=True)
+                yield f"removed the lock of a session that is gone: {name}"
 
 
 def _broken_records(home: Path) -> Iterator[str]:

@@ -61,8 +61,8 @@ def _store(line: Line, name: str, *, failed: bool, text: str, at: str) -> float 
 
 
 def _leave(verb: str, name: str, text: str, at: str, error: ForbiddenError) -> None:
+    from taco.calls import new_id
     from taco.cli import outbox
-    from taco.cli.sending import new_id
 
     outbox.drop(verb, {"id": new_id(), "sender": name, "text": text, "timestamp": at}, error)
     say.note("recorded through the outbox: this sandbox does not allow connections")

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _SENDER = re.compile(r"[\w.@-]{1,40}")
 _ADDRESS = re.compile(r"(?P<session>[^:]+):(?P<window>[^:.]+)(?:\.(?P<pane>\d+))?")
-_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class Sending(NamedTuple):
@@ -64,11 +63,6 @@ class Stored(NamedTuple):
     heartbeat_age_s: float | None = 0.0
 
 
-def new_id() -> str:
-    """A fresh id of 12 characters `[a-z0-9]`."""
-    return "".join(_ALPHABET[byte % 36] for byte in os.urandom(12))
-
-
 def send(sending: Sending) -> int:
     """Store the message, print its id, and wait for its delivery when asked to; returns the exit code."""
     who = caller()
@@ -78,7 +72,7 @@ def send(sending: Sending) -> int:
         raise UsageError("--wait waits for agents, not for 'person'", hint="leave it out: the person is told at once")
     _check_file(sending.file, who, place)
     message = Message(
-        id=new_id() if sending.command_id is None else _checked_id(sending.command_id),
+        id=calls.new_id() if sending.command_id is None else _checked_id(sending.command_id),
         sender=_sender(sending.sender, who),
         target=target,
         message=read_body(sending.words, sending.file),

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taco import services
+from taco.calls import new_id
 from taco.cli import outbox, place, say
 from taco.cli.caller import AGENT_WAIT_S, Caller, caller
 from taco.cli.options import Family, complete_service, json_option, session_option
-from taco.cli.sending import new_id
 from taco.errors import Exit, RefusedError, UsageError
 from taco.line import ForbiddenError
 from taco.models import PORT_RANGE, Service, iso, port_range

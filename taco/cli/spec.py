@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from taco import files, paths
+from taco import files, inbox, paths
 from taco.calls import MAX_BODY
 from taco.checks import spec_text
 from taco.cli import editing, place, say
@@ -18,7 +18,7 @@ from taco.cli.body import read_body
 from taco.cli.caller import caller
 from taco.cli.options import Family, json_option, session_option
 from taco.errors import ConflictError, NotFoundError
-from taco.models import Event, EventType, Spec, iso
+from taco.models import Event, Spec, SpecStatus, iso
 from taco.provider import replaced
 from taco.spec import draw, mark, parse_spec
 from taco.spec import schema as spec_schema
@@ -26,8 +26,6 @@ from taco.spec import schema as spec_schema
 if TYPE_CHECKING:
     from taco.broker import Broker
 
-# The hash `spec`: its status is one of these; the orchestrator acts on them (orchestrator/planning.py).
-SUBMITTED, REVIEW, APPROVED, REJECTED, RUNNING = "submitted", "review", "approved", "rejected", "running"
 MOST_CHECKED = 64 * MAX_BODY  # bytes: the transcript of a long conversation is checked, too
 
 
@@ -59,7 +57,7 @@ def show(as_json: bool, session: str | None) -> None:
     who = caller()
     here = place.find(session, who)
     fields = _fields(here)
-    if fields.get("status") == REVIEW and not who.is_agent:
+    if fields.get("status") == SpecStatus.REVIEW and not who.is_agent:
         place.with_broker(here, lambda broker: broker.put_spec({"shown": fields.get("mark", "")}))
     if as_json:
         say.data(_spec_json(fields))
@@ -76,7 +74,7 @@ def show(as_json: bool, session: str | None) -> None:
         say.out(draw(parse_spec(fields["json"], max_agents=500), width=min(say.columns(), 120)))
     elif fields.get("text"):
         say.out(fields["text"])
-    if fields["status"] == REVIEW:
+    if fields["status"] == SpecStatus.REVIEW:
         say.note("taco spec approve starts it; taco spec reject “why” sends it back; taco spec edit changes it")
 
 
@@ -92,11 +90,15 @@ def submit(file: str, as_json: bool, session: str | None) -> None:
     found = _parse(text, here.record.max_agents, here)
     warnings = _warnings(found, here)
     _warn(warnings)
-    decided = (RUNNING, APPROVED, REVIEW) if who.is_agent else (RUNNING, APPROVED)
-    _put(here, {"status": SUBMITTED, "text": text, "source": who.name}, unless=decided)
+    decided = (
+        (SpecStatus.RUNNING, SpecStatus.APPROVED, SpecStatus.REVIEW)
+        if who.is_agent
+        else (SpecStatus.RUNNING, SpecStatus.APPROVED)
+    )
+    _put(here, {"status": SpecStatus.SUBMITTED, "text": text, "source": who.name}, unless=decided)
     names = [each.name for each in found.agents]
     if as_json:
-        say.data({"status": SUBMITTED, "agents": names, "warnings": warnings})
+        say.data({"status": SpecStatus.SUBMITTED, "agents": names, "warnings": warnings})
     else:
         say.out(f"submitted: {len(names)} agents ({', '.join(names)})")
 
@@ -113,11 +115,11 @@ def approve_spec(here: place.Place, *, as_json: bool) -> None:
     """Start the team that waits for review; raises ConflictError when it changed since it was shown."""
     fields = _fields(here)
     seen = fields.get("mark", "")
-    if fields.get("status") == REVIEW and fields.get("shown", seen) != seen:
+    if fields.get("status") == SpecStatus.REVIEW and fields.get("shown", seen) != seen:
         raise ConflictError("the spec has changed since you looked at it", hint="look again: taco spec show")
-    event = Event(EventType.SPEC_APPROVED, here.name, ts=iso(time.time()), content="the person approved the spec")
-    _put(here, {"status": APPROVED, "reviewed": seen}, only=(REVIEW,), event=event, seen={"mark": seen})
-    _told(APPROVED, "approved: the team is being started", as_json=as_json)
+    decided, event = inbox.approval(here.name, seen, iso(time.time()))
+    _put(here, decided, only=(SpecStatus.REVIEW,), event=event, seen={"mark": seen})
+    _told(SpecStatus.APPROVED, "approved: the team is being started", as_json=as_json)
 
 
 @spec.command()
@@ -131,14 +133,13 @@ def reject(reason: tuple[str, ...], as_json: bool, session: str | None) -> None:
 
 def reject_spec(here: place.Place, why: str, *, as_json: bool) -> None:
     """Send the spec that waits for review back to Mother."""
-    at = iso(time.time())
-    event = Event(EventType.SPEC_REJECTED, here.name, ts=at, content=why or "the person rejected the spec")
-    _put(here, {"status": REJECTED, "reason": why, "told": "", "reviewed": "", "at": at}, only=(REVIEW,), event=event)
+    decided, event = inbox.rejection(here.name, why, iso(time.time()))
+    _put(here, decided, only=(SpecStatus.REVIEW,), event=event)
     if here.record.more.get("mother", True):
         talk = "rejected: Mother is told"
     else:
         talk = "rejected; there is no Mother to tell: submit another with taco spec submit FILE, or taco spec edit"
-    _told(REJECTED, talk, as_json=as_json)
+    _told(SpecStatus.REJECTED, talk, as_json=as_json)
 
 
 @spec.command()
@@ -148,7 +149,7 @@ def edit(as_json: bool, session: str | None) -> None:
     """Change the spec in $EDITOR; it is checked when you save, and then counts as approved."""
     here = place.find(session)
     fields = _fields(here)
-    if fields.get("status") in (RUNNING, APPROVED):
+    if fields.get("status") in (SpecStatus.RUNNING, SpecStatus.APPROVED):
         raise ConflictError("the team runs already", hint="change it with: taco agent add|remove")
     before = _pretty(fields)
     if not before:
@@ -158,9 +159,9 @@ def edit(as_json: bool, session: str | None) -> None:
         before, "spec.json", lambda text: _parse(text, here.record.max_agents, here), unchanged=as_it_is
     )
     edited = mark(_parse(after, here.record.max_agents, here))
-    values = {"status": SUBMITTED, "text": after, "source": "person", "reviewed": edited, "errors": ""}
-    _put(here, values, unless=(RUNNING, APPROVED))
-    _told(SUBMITTED, "submitted as you edited it", as_json=as_json)
+    values = {"status": SpecStatus.SUBMITTED, "text": after, "source": "person", "reviewed": edited, "errors": ""}
+    _put(here, values, unless=(SpecStatus.RUNNING, SpecStatus.APPROVED))
+    _told(SpecStatus.SUBMITTED, "submitted as you edited it", as_json=as_json)
 
 
 @spec.command()
@@ -204,10 +205,10 @@ def _put(
         stored = (await broker.spec_fields()).get("status", "")
         status = stored or "not there yet"
         if status in unless or (only and status not in only):
-            hints = {
-                RUNNING: "change the team with: taco agent add|remove",
-                APPROVED: "see: taco status",
-                REVIEW: "the person decides about it; wait for what they say",
+            hints: dict[str, str] = {
+                SpecStatus.RUNNING: "change the team with: taco agent add|remove",
+                SpecStatus.APPROVED: "see: taco status",
+                SpecStatus.REVIEW: "the person decides about it; wait for what they say",
             }
             raise ConflictError(f"the spec is {status}", hint=hints.get(status, "see: taco spec show"))
         if not await broker.put_spec(values, seen={**(seen or {}), "status": stored}):

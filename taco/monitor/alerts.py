@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from taco.models import Agent, AgentStatus, Ask, Level, from_iso
+from taco.models import Agent, AgentStatus, Ask, Level, SpecStatus, from_iso
 from taco.monitor.lines import Line, Span, said
 from taco.monitor.source import Snapshot
 from taco.monitor.words import age, clean, clock
@@ -118,9 +118,9 @@ def _asking_bars(snapshot: Snapshot) -> list[Line]:
 
 def _spec_bars(snapshot: Snapshot) -> list[Line]:
     spec = snapshot.spec
-    if spec.get("status") == "invalid":
+    if spec.get("status") == SpecStatus.INVALID:
         return [_bar("wait", said(f"mother's plan is not valid (try {spec.get('tries', '?')}): {_errors(spec)}"))]
-    if spec.get("late") and spec.get("status", "") in ("", "waiting", "rejected"):
+    if spec.get("late") and spec.get("status", "") in ("", SpecStatus.WAITING, SpecStatus.REJECTED):
         return [_bar("wait", said("mother has not proposed a team yet: look at window 0"))]
     return []
 

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 
 from taco import inbox
 from taco.broker import Broker
+from taco.calls import new_id
 from taco.errors import ConflictError, NotFoundError, TacoError
-from taco.models import PERSON, Command, Event, EventType, iso
-
-REVIEW, APPROVED, REJECTED = "review", "approved", "rejected"
-_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-
-def new_id() -> str:
-    """A fresh id of 12 characters `[a-z0-9]`."""
-    return "".join(_ALPHABET[byte % 36] for byte in os.urandom(12))
+from taco.models import PERSON, Command, Event, EventType, SpecStatus, iso
 
 
 async def send(broker: Broker, agents: Sequence[str], text: str) -> list[str]:
@@ -64,13 +56,8 @@ async def answer(broker: Broker, ask_id: str, text: str) -> str:
 async def decide(broker: Broker, mark: str, *, approved: bool, reason: str) -> None:
     """Approve or reject the plan with this mark, as `taco spec approve` and `taco spec reject` do."""
     at = iso(time.time())
-    if approved:
-        fields = {"status": APPROVED, "reviewed": mark}
-        event = Event(EventType.SPEC_APPROVED, broker.session, ts=at, content="the person approved the spec")
-    else:
-        fields = {"status": REJECTED, "reason": reason, "told": "", "reviewed": "", "at": at}
-        content = reason or "the person rejected the spec"
-        event = Event(EventType.SPEC_REJECTED, broker.session, ts=at, content=content)
-    if not await broker.put_spec(fields, seen={"mark": mark, "status": REVIEW}):
+    decided = inbox.approval(broker.session, mark, at) if approved else inbox.rejection(broker.session, reason, at)
+    fields, event = decided
+    if not await broker.put_spec(fields, seen={"mark": mark, "status": SpecStatus.REVIEW}):
         raise ConflictError("the plan has changed since it was shown, or was decided", hint="look at it again")
     await broker.emit(event)

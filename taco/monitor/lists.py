@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from taco.inbox import Note
-from taco.models import Agent, AgentStatus, Ask, Level
+from taco.models import Agent, AgentStatus, Ask, Level, SpecStatus
 from taco.monitor.lines import Line, Span, line, said
 from taco.monitor.source import Letters, Snapshot
 from taco.monitor.views import title_line
@@ -57,7 +57,7 @@ def inbox_lines(
     made += [row for ask in snapshot.asks for row in _ask(ask, now, width)] or [_none()]
     made += [title_line("DIALOGS", number(len(dialogs)))]
     made += [row for agent in dialogs for row in _dialog(agent, screens.get(agent.name, ()), now)] or [_none()]
-    if snapshot.spec.get("status") == "review":
+    if snapshot.spec.get("status") == SpecStatus.REVIEW:
         text = Span("  ! the plan waits for you: v shows it", "alarm")
         made += [title_line("PLAN"), Line((text,), key=PLAN)]
     made += [title_line("MESSAGES", "" if notes is None else number(len(notes)))]
@@ -104,7 +104,7 @@ _HELP = """
   ↑ ↓  j k      select an agent            Enter   go to its window
   s             send it a message          b       send all of them one
   p             pause it, or go on         r       restart it (asks first)
-  i             inbox: what waits for you  a       answer a question
+  i             inbox: what waits for you  a       answer what waits
   d             dead letters: send again   l       log of all events
   v             plan: approve, reject      o       everything about it
   /             filter agents, activity    q       leave (asks first)

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from taco.drawing import ABOVE, BELOW, TELLS, Branch, branches, legend
-from taco.models import FIRST_AGENT_WINDOW, Agent, AgentQueue, AgentSpec
+from taco.models import FIRST_AGENT_WINDOW, Agent, AgentQueue, AgentSpec, SpecStatus
 from taco.monitor.lines import Column, Line, Row, Span, fit_row, said, spans, widths
 from taco.monitor.source import Snapshot
 from taco.monitor.team import look, note, work
 from taco.monitor.words import short_age
 
-REVIEW = "review"  # the status of a plan that waits
 _INDENT = 2
 
 
@@ -28,7 +27,7 @@ def plan_title() -> Line:
 
 def waits(spec: Mapping[str, str]) -> bool:
     """Whether a plan waits for the person."""
-    return spec.get("status") == REVIEW
+    return spec.get("status") == SpecStatus.REVIEW
 
 
 def plan_lines(spec: Mapping[str, str], width: int) -> list[Line]:

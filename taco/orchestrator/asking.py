@@ -13,6 +13,7 @@ from taco.choices import Option, yes
 from taco.dialog import OpenDialog, open_dialog
 from taco.errors import ConflictError, NotFoundError, TacoError
 from taco.hooks import HookEvent
+from taco.message import ONE_LINE, preview
 from taco.models import Agent, Ask, EventType, Level, iso
 from taco.orchestrator.desk import Desk
 
@@ -113,7 +114,7 @@ class Asking:
             what += ", and the dialog still stands"
         await desk.tell(
             EventType.ASK_APPROVED,
-            f"{first_line(ask.question)}: {what}",
+            f"{preview(ask.question, ONE_LINE)}: {what}",
             agent=agent.name,
             level="info" if gone else "warning",
             data={"ask": ask.id, "rule": rule, "key": option.key, "gone": gone},
@@ -121,8 +122,3 @@ class Asking:
         if gone:
             with contextlib.suppress(ConflictError, NotFoundError):
                 await desk.broker.answer_ask(ask.id, what, iso(desk.now()))
-
-
-def first_line(text: str) -> str:
-    """A dialog or a question in one line."""
-    return " ".join(text.split())[:160]

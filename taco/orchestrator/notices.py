@@ -17,8 +17,8 @@ from pathlib import Path
 
 from taco import log, processes
 from taco.config import Config
-from taco.models import Ask, Event, EventType, from_iso, iso
-from taco.orchestrator.asking import first_line
+from taco.message import ONE_LINE, preview
+from taco.models import Ask, Event, EventType, SpecStatus, from_iso, iso
 from taco.orchestrator.desk import Desk
 
 SETTLES_S = 3.0  # what is answered within this time, by a rule or by a person who is looking, is not told of
@@ -69,7 +69,7 @@ class Notices:
         broker = self._desk.broker
         asks, spec = await asyncio.gather(broker.asks(open_only=True), broker.spec_fields())
         self._waiting = {ask.id: ask for ask in asks}
-        if spec.get("status") == "review":
+        if spec.get("status") == SpecStatus.REVIEW:
             at = spec.get("at") or iso(self._desk.now())
             self._waiting[PLAN] = Ask(PLAN, "mother", "the plan of the team waits for you", at, kind=PLAN)
         for ask in asks:
@@ -85,7 +85,7 @@ class Notices:
             self._told_at[ask.id] = now
         await desk.broker.note_told([ask.id for ask in told if ask.kind != PLAN], iso(now))
         for ask in again:
-            waits = f"has waited since {ask.opened_at}: {first_line(ask.question)}"
+            waits = f"has waited since {ask.opened_at}: {preview(ask.question, ONE_LINE)}"
             await desk.tell(EventType.ASK_REMINDED, waits, agent=ask.agent, level="warning", data={"ask": ask.id})
         title, text = words(desk.name, told, len(self._waiting))
         if "bell" in config.notify:
@@ -185,7 +185,8 @@ def payload(session: str, title: str, text: str, told: Sequence[Ask]) -> bytes:
 def words(session: str, told: Sequence[Ask], waiting: int) -> tuple[str, str]:
     """Title and text of a notice."""
     lines = [
-        f"{ask.agent} {f'waits at {ask.kind}' if ask.is_dialog else 'asks'}: {first_line(ask.question)}" for ask in told
+        f"{ask.agent} {f'waits at {ask.kind}' if ask.is_dialog else 'asks'}: {preview(ask.question, ONE_LINE)}"
+        for ask in told
     ]
     return f"taco {session}: {waiting} waiting for you", "\n".join(lines)
 

@@ -8,15 +8,13 @@ from dataclasses import replace
 from taco import brief, files
 from taco.errors import SpecError, TacoError
 from taco.message import squash
-from taco.models import MOTHER, PERSON, Agent, AgentStatus, EventType, Spec, from_iso, iso
+from taco.models import MOTHER, PERSON, Agent, AgentStatus, EventType, Spec, SpecStatus, from_iso, iso
 from taco.orchestrator.desk import Desk
 from taco.provider import replaced
 from taco.schedule import summaries_for
 from taco.spec import find_spec, mark, parse_spec
 
-# The hash `spec`: status is one of these; text is what was proposed, json what is valid of it.
-WAITING, SUBMITTED, INVALID, REVIEW = "waiting", "submitted", "invalid", "review"
-APPROVED, REJECTED, RUNNING = "approved", "rejected", "running"
+# The hash `spec`: text is what was proposed, json what is valid of it.
 GIVEN = "--spec"  # the source of a plan that the session was started with
 
 
@@ -37,19 +35,22 @@ class Planning:
         if not self._desk.team:
             self._desk.team = await self._desk.broker.agents()
         fields = await self._desk.broker.spec_fields()
-        if fields.get("status") == SUBMITTED:
+        if fields.get("status") == SpecStatus.SUBMITTED:
             await self._check(fields, fields.get("text", ""), fields.get("source", "submitted"))
             fields = await self._desk.broker.spec_fields()
         status = fields.get("status", "")
-        self.waits = status == REVIEW
-        if status == APPROVED and self._needs_review(fields, fields.get("mark", "")):
-            await self._desk.broker.put_spec({"status": REVIEW}, seen={"status": APPROVED})
-        elif status == APPROVED:
+        self.waits = status == SpecStatus.REVIEW
+        if status == SpecStatus.APPROVED and self._needs_review(fields, fields.get("mark", "")):
+            await self._desk.broker.put_spec({"status": SpecStatus.REVIEW}, seen={"status": SpecStatus.APPROVED})
+        elif status == SpecStatus.APPROVED:
             await self._build(fields)
             return True
-        if status == REJECTED and not fields.get("told"):
+        if status == SpecStatus.REJECTED and not fields.get("told"):
             await self._reject(fields)
-        elif status in ("", WAITING, INVALID, REJECTED) and self._desk.mother is not None:
+        elif (
+            status in ("", SpecStatus.WAITING, SpecStatus.INVALID, SpecStatus.REJECTED)
+            and self._desk.mother is not None
+        ):
             await self._look_for_answer(fields)
             await self._remind(fields)
         return False
@@ -109,7 +110,7 @@ class Planning:
         not_applied = replaced(spec, by=desk.record.provider) if scripted else ""
         taken = await desk.broker.put_spec(
             {
-                "status": REVIEW if review else APPROVED,
+                "status": SpecStatus.REVIEW if review else SpecStatus.APPROVED,
                 "text": text,
                 "json": json.dumps(spec.as_dict(), ensure_ascii=False),
                 "mark": mark(spec),
@@ -139,7 +140,7 @@ class Planning:
             await self._tell_person(f"Mother's spec is still invalid after {tries} tries: see `taco spec show`")
         await desk.broker.put_spec(  # last: what was told is told once, what was not is told again
             {
-                "status": INVALID,
+                "status": SpecStatus.INVALID,
                 "text": text,
                 "errors": json.dumps(error.errors, ensure_ascii=False),
                 "tries": str(tries),
@@ -191,7 +192,7 @@ class Planning:
                 await desk.tell(EventType.AGENT_STATE, warning, agent=planned.name, level="warning")
         desk.team = await desk.broker.agents()
         await self._coordinate()
-        await desk.broker.put_spec({"status": RUNNING})
+        await desk.broker.put_spec({"status": SpecStatus.RUNNING})
 
     async def _coordinate(self) -> None:
         """Mother is told her team, and that she coordinates from now on."""
@@ -262,7 +263,7 @@ async def _mothers_brief(desk: Desk) -> str:
     if any(each.name != MOTHER for each in desk.team):
         return coordinate_prompt(desk)
     fields = await desk.broker.spec_fields()
-    if _is_persons(fields) and fields.get("status") in (REVIEW, APPROVED):
+    if _is_persons(fields) and fields.get("status") in (SpecStatus.REVIEW, SpecStatus.APPROVED):
         return given_prompt(desk, parse_spec(fields.get("json", ""), max_agents=desk.record.max_agents))
     return mother_prompt(desk)
 

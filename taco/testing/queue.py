@@ -191,7 +191,7 @@ class Queue(Memory):
         kept.remove(fields)
         self._tell(records.dropped_event(self.session, fields["target"], command_id, self._now()))
 
-    async def cancel(self, command_id: str) -> CommandState:
+    async def cancel(self, command_id: str, reason: str = "cancelled") -> CommandState:
         """Cancels a command that waits; TYPED when its typing has begun and the runner takes it out."""
         record = self._commands.get(command_id)
         if record is None:
@@ -203,7 +203,7 @@ class Queue(Memory):
             record.cancel = True
             self._publish("wake", agent)
             return CommandState.TYPED
-        self._end(record, Outcome(CommandState.CANCELLED, reason="cancelled"), self._now())
+        self._end(record, Outcome(CommandState.CANCELLED, reason=reason), self._now())
         return CommandState.CANCELLED
 
     def _same(self, waiting: Waiting) -> Record | None:

@@ -214,6 +214,22 @@ class CommandPipe:
         _answer(batch, output, errors)
 
 
+async def look_at(pipe: CommandPipe, pane: str, format_: str, *, capture: bool = True) -> list[str]:
+    """What tmux says of one pane in `format_`, and below it the pane's screen with its attributes; [] when it is gone.
+
+    Raises TmuxError when tmux does not answer: that does not make the pane gone.
+    """
+    lists = [command("list-panes", "-t", pane, "-f", f"#{{==:#{{pane_id}},{pane}}}", "-F", format_)]
+    if capture:
+        lists.append(command("capture-pane", "-p", "-e", "-t", pane))
+    try:
+        return await pipe.run(command_list(lists))
+    except TmuxError as error:
+        if not re.search(rf"can't find \w+: {pane}(?!\d)", error.message):
+            raise
+        return []
+
+
 def _answer(batch: Sequence[_Request], output: str, errors: str) -> None:
     blocks = _blocks(output, batch[0].token[:8])
     if _PARSE_ERROR.match(output):

@@ -8,22 +8,26 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from taco.models import iso
-from tests.acceptance.claude_session import (
-    ClaudeHouse,
-    ClaudeSession,
+from tests.acceptance.real_session import (
+    BODIES,
+    RealHouse,
+    RealSession,
     Script,
-    a_claude_house,
+    a_house,
     name_of,
+    said,
     spec_of,
     start,
 )
-from tests.claude_env import API_KEY
-from tests.claude_stub import ClaudeStub, Received, Reply
+from tests.claude_env import API_KEY, claude_environment
+from tests.claude_stub import ClaudeStub
+from tests.stub import Received, Reply
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.xdist_group("claude")  # one process: its CLIs take 230 MB and a second of CPU each
@@ -62,8 +66,8 @@ def stub() -> Iterator[ClaudeStub]:
 
 
 @pytest.fixture(scope="module")
-def house(stub: ClaudeStub) -> Iterator[ClaudeHouse]:
-    with a_claude_house(stub) as house:
+def house(stub: ClaudeStub) -> Iterator[RealHouse]:
+    with a_house("claude", partial(claude_environment, stub)) as house:
         house.variant("slow", settle_ms=3_000)  # time for the test between text and Enter
         bare = ["claude", "--session-id", "{session_id}", "-n", "{agent}"]
         (house.project / "slow" / ".claude").mkdir(parents=True)
@@ -73,7 +77,7 @@ def house(stub: ClaudeStub) -> Iterator[ClaudeHouse]:
 
 
 @pytest.fixture(scope="module")
-def crew(house: ClaudeHouse, stub: ClaudeStub) -> ClaudeSession:
+def crew(house: RealHouse, stub: ClaudeStub) -> RealSession:
     """The session, its team at its prompts."""
     crew = start(house, stub, "crew")
     crew.idle("mother")
@@ -84,15 +88,10 @@ def crew(house: ClaudeHouse, stub: ClaudeStub) -> ClaudeSession:
     return crew
 
 
-def said(sender: str, target: str, text: str) -> str:
-    """What arrives of a message."""
-    return f"[{sender} → {target}]: {text}"
-
-
 # From Mother's answer to the team
 
 
-def test_mothers_answer_becomes_the_team(crew: ClaudeSession) -> None:
+def test_mothers_answer_becomes_the_team(crew: RealSession) -> None:
     assert crew.windows() == dict(enumerate(("mother", "monitor", "executor", *TEAM)))
     for name in TEAM:
         assert crew.heard(name)[0].startswith(f"You are {name}, one of a team")
@@ -100,13 +99,13 @@ def test_mothers_answer_becomes_the_team(crew: ClaudeSession) -> None:
     assert "- alpha (window 3): builds alpha [tells beta]" in accepted
 
 
-def test_the_example_of_her_prompt_is_never_taken_for_her_answer(crew: ClaudeSession) -> None:
+def test_the_example_of_her_prompt_is_never_taken_for_her_answer(crew: RealSession) -> None:
     assert "(example)" in crew.heard("mother")[0]
     assert len(crew.events("spec.proposed")) == 2  # the invalid one and the valid one
     assert [each["name"] for each in crew.json("spec", "show")["spec"]["agents"]] == list(TEAM)
 
 
-def test_an_invalid_spec_goes_back_with_exactly_its_errors(crew: ClaudeSession) -> None:
+def test_an_invalid_spec_goes_back_with_exactly_its_errors(crew: RealSession) -> None:
     (told,) = (text for text in crew.heard("mother") if "Your spec cannot be used" in text)
     assert [line[2:] for line in told.splitlines() if line.startswith("- ")] == ERRORS
     (event,) = crew.events("spec.invalid")
@@ -116,7 +115,7 @@ def test_an_invalid_spec_goes_back_with_exactly_its_errors(crew: ClaudeSession) 
 # Messages
 
 
-def test_an_agent_tells_another_with_its_shell(crew: ClaudeSession) -> None:
+def test_an_agent_tells_another_with_its_shell(crew: RealSession) -> None:
     text = "exact: 42; it's #(touch pwned) #{pane_id} → naïve, 'quoted' {braces}"
     crew.tell("alpha", f'<<bash taco send beta "{text}">>')
     crew.hears("beta", said("alpha", "beta", text))
@@ -125,24 +124,13 @@ def test_an_agent_tells_another_with_its_shell(crew: ClaudeSession) -> None:
     assert not list(crew.house.root.rglob("pwned"))
 
 
-BODIES = {
-    "many lines": "\n".join(f"line {number}: the ☕ is {number}°" for number in range(60)),
-    "one long line": "wörter " * 500,
-    "no ASCII": "naïve → 日本語 👩‍👩‍👧 ﷽ é",
-    "a slash command": "/exit",
-    "a shell escape": "!touch pwned",
-    "key names": "Enter C-c Escape",
-    "15,000 bytes": "\n".join("0123456789" * 10 for _ in range(150)),
-}
-
-
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_any_text_arrives_as_it_is(crew: ClaudeSession, body: str) -> None:
+def test_any_text_arrives_as_it_is(crew: RealSession, body: str) -> None:
     crew.delivered(crew.tell("beta", body), "hook")
     crew.hears("beta", said("person", "beta", body).rstrip())
 
 
-def test_a_very_long_text_arrives_as_a_file(crew: ClaudeSession) -> None:
+def test_a_very_long_text_arrives_as_a_file(crew: RealSession) -> None:
     body = "\n".join(f"{number:05} ☕ the quick brown fox" for number in range(700))
     assert len(body.encode()) > 20_000
     crew.delivered(crew.tell("beta", body), "hook")
@@ -151,18 +139,18 @@ def test_a_very_long_text_arrives_as_a_file(crew: ClaudeSession) -> None:
     assert Path(told.rpartition(" ")[2]).read_text(encoding="utf-8") == body
 
 
-def test_a_busy_agent_gets_it_when_it_is_idle(crew: ClaudeSession, stub: ClaudeStub) -> None:
+def test_a_busy_agent_gets_it_when_it_is_idle(crew: RealSession, stub: ClaudeStub) -> None:
     crew.tell("beta", "<<hold busy>>")
     crew.wait_agent("beta", state="busy")
-    later = crew.tell("beta", "when you have time")
+    later = crew.tell("beta", "when you have time, once more")
     assert crew.held(later, "busy")["typed_at"] is None
     released = iso(time.time())
     crew.release("busy")
     assert crew.delivered(later, "hook")["typed_at"] > released
-    crew.hears("beta", said("person", "beta", "when you have time"))
+    crew.hears("beta", said("person", "beta", "when you have time, once more"))
 
 
-def test_now_goes_into_the_turn(crew: ClaudeSession) -> None:
+def test_now_goes_into_the_turn(crew: RealSession) -> None:
     crew.tell("beta", "<<hold turn>>")
     crew.wait_agent("beta", state="busy")
     now = crew.tell("beta", "stop that, rather", "--when", "now")
@@ -172,7 +160,7 @@ def test_now_goes_into_the_turn(crew: ClaudeSession) -> None:
     crew.hears("beta", said("person", "beta", "stop that, rather"))
 
 
-def test_now_goes_into_a_tool_that_runs(crew: ClaudeSession) -> None:
+def test_now_goes_into_a_tool_that_runs(crew: RealSession) -> None:
     crew.tell("beta", "<<bash taco ask 'shall I go on?' --wait 60>>")
     wait_for(lambda: crew.json("inbox")["asks"], what=crew.describe)
     crew.delivered(crew.tell("beta", "while your tool runs", "--when", "now"), "transcript")
@@ -187,7 +175,7 @@ def test_now_goes_into_a_tool_that_runs(crew: ClaudeSession) -> None:
 
 
 @pytest.mark.parametrize(("answer", "approved"), [("Escape", False), ("Enter", True)])
-def test_a_permission_dialog_belongs_to_the_person(crew: ClaudeSession, answer: str, approved: bool) -> None:
+def test_a_permission_dialog_belongs_to_the_person(crew: RealSession, answer: str, approved: bool) -> None:
     effect = crew.house.project / "alpha" / f"made-{answer}"
     crew.tell("alpha", f"<<bash touch {effect.name}>>")
     crew.reads("alpha", lambda reading: reading.waiting == "permission")
@@ -207,7 +195,7 @@ def test_a_permission_dialog_belongs_to_the_person(crew: ClaudeSession, answer: 
     assert effect.exists() is approved
 
 
-def test_a_dialog_that_opens_between_text_and_enter_is_not_answered(crew: ClaudeSession) -> None:
+def test_a_dialog_that_opens_between_text_and_enter_is_not_answered(crew: RealSession) -> None:
     effect = crew.house.project / "slow" / "made"
     crew.tell("slow", "<<hold race>> <<bash touch made>>")
     crew.wait_agent("slow", state="busy")
@@ -229,7 +217,7 @@ def test_a_dialog_that_opens_between_text_and_enter_is_not_answered(crew: Claude
 # Whose text stands in the composer
 
 
-def test_a_persons_draft_is_neither_merged_nor_submitted(crew: ClaudeSession) -> None:
+def test_a_persons_draft_is_neither_merged_nor_submitted(crew: RealSession) -> None:
     crew.types("beta", "dear beta, what I always")
     crew.reads("beta", lambda reading: reading.draft)
     waiting = crew.tell("beta", "not into that")
@@ -241,7 +229,7 @@ def test_a_persons_draft_is_neither_merged_nor_submitted(crew: ClaudeSession) ->
     assert not any("dear beta" in text for text in crew.heard("beta"))
 
 
-def test_a_message_that_an_interrupt_put_back_is_known_as_ours(crew: ClaudeSession) -> None:
+def test_a_message_that_an_interrupt_put_back_is_known_as_ours(crew: RealSession) -> None:
     ours = said("person", "beta", "<<hold interrupted>>")
     crew.delivered(crew.tell("beta", "<<hold interrupted>>"), "hook")
     wait_for(lambda: crew.heard("beta")[-1] == ours, what=lambda: crew.report("beta"))
@@ -259,7 +247,7 @@ def test_a_message_that_an_interrupt_put_back_is_known_as_ours(crew: ClaudeSessi
 # What counts as having arrived
 
 
-def test_what_a_hook_of_the_persons_refuses_is_rejected(crew: ClaudeSession) -> None:
+def test_what_a_hook_of_the_persons_refuses_is_rejected(crew: RealSession) -> None:
     refused = crew.tell("slow", "the forbidden words")
     taken = crew.tell("slow", "other words")
     assert "not on a Friday" in crew.until(refused, state="rejected")["reason"]
@@ -270,7 +258,7 @@ def test_what_a_hook_of_the_persons_refuses_is_rejected(crew: ClaudeSession) -> 
     assert said("person", "slow", "the forbidden words") not in crew.heard("slow")
 
 
-def test_a_used_up_budget_holds_until_the_person_raises_it(crew: ClaudeSession, house: ClaudeHouse) -> None:
+def test_a_used_up_budget_holds_until_the_person_raises_it(crew: RealSession, house: RealHouse) -> None:
     config = house.root / "c" / "taco" / "config.toml"
     config.write_text("token_budget = 1000\n")  # one answer of the stub costs more
     try:
@@ -281,7 +269,7 @@ def test_a_used_up_budget_holds_until_the_person_raises_it(crew: ClaudeSession, 
     crew.delivered(waits, "hook")
 
 
-def test_without_hooks_the_transcript_tells(crew: ClaudeSession) -> None:
+def test_without_hooks_the_transcript_tells(crew: RealSession) -> None:
     spool = crew.spool("alpha")
     shutil.rmtree(spool)
     try:
@@ -293,7 +281,7 @@ def test_without_hooks_the_transcript_tells(crew: ClaudeSession) -> None:
     crew.delivered(crew.tell("alpha", "your hooks are back"), "hook")
 
 
-def test_only_a_hook_of_this_process_with_this_text_after_enter_counts(crew: ClaudeSession) -> None:
+def test_only_a_hook_of_this_process_with_this_text_after_enter_counts(crew: RealSession) -> None:
     pid = crew.agent("deaf")["pid"]
     spool = crew.spool("deaf")
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -320,7 +308,7 @@ def test_only_a_hook_of_this_process_with_this_text_after_enter_counts(crew: Cla
 # What agents may do
 
 
-def test_done_reaches_those_who_are_to_be_told(crew: ClaudeSession) -> None:
+def test_done_reaches_those_who_are_to_be_told(crew: RealSession) -> None:
     crew.tell("alpha", "<<bash taco done 'alpha stands: run make test'>>")
     for name in ("beta", "mother"):
         crew.hears(name, said("alpha", name, "done: alpha stands: run make test"))
@@ -328,7 +316,7 @@ def test_done_reaches_those_who_are_to_be_told(crew: ClaudeSession) -> None:
 
 
 @pytest.mark.parametrize("command", ["taco stop crew", "taco spec approve"])
-def test_what_is_the_persons_is_refused_even_when_a_person_lets_it_run(crew: ClaudeSession, command: str) -> None:
+def test_what_is_the_persons_is_refused_even_when_a_person_lets_it_run(crew: RealSession, command: str) -> None:
     crew.idle("alpha")
     crew.tell("alpha", f"<<bash {command}>>")
     crew.reads("alpha", lambda reading: reading.waiting == "permission")
@@ -346,7 +334,7 @@ PERSONS_VERBS = [each.strip() for each in PERSONS.split(",")]
 
 
 @pytest.fixture(scope="module")
-def refused(crew: ClaudeSession) -> str:
+def refused(crew: RealSession) -> str:
     """What the tool of an agent's Claude Code printed when it called all of them, one after the other."""
     script = crew.house.project / "alpha" / "verbs.sh"
     calls = (f'echo "== {each}"; taco {each} 2>&1 </dev/null; echo "ended with $?"\n' for each in PERSONS_VERBS)
@@ -365,7 +353,7 @@ def test_every_verb_of_the_persons_is_refused_to_an_agents_tool(refused: str, co
     assert "ended with 1" in told
 
 
-def test_what_runs_is_what_ran_before(crew: ClaudeSession) -> None:
+def test_what_runs_is_what_ran_before(crew: RealSession) -> None:
     assert crew.status()["status"] == "running"
     assert {each["name"] for each in crew.status()["agents"]} == {"mother", *TEAM}
 
@@ -373,7 +361,7 @@ def test_what_runs_is_what_ran_before(crew: ClaudeSession) -> None:
 # Ends and new beginnings
 
 
-def test_a_killed_agent_comes_back_with_its_conversation(crew: ClaudeSession) -> None:
+def test_a_killed_agent_comes_back_with_its_conversation(crew: RealSession) -> None:
     crew.idle("beta")
     before, conversation = crew.heard("beta"), crew.conversation("beta")
     os.kill(crew.agent("beta")["pid"], signal.SIGKILL)
@@ -387,7 +375,7 @@ def test_a_killed_agent_comes_back_with_its_conversation(crew: ClaudeSession) ->
     assert crew.heard("beta") == (*before, said("person", "beta", "welcome back"))
 
 
-def test_a_stopped_session_goes_on_where_it_was(crew: ClaudeSession) -> None:
+def test_a_stopped_session_goes_on_where_it_was(crew: RealSession) -> None:
     crew.idle()
     crew.delivered(crew.tell("beta", "<<hold stopped>>"), "hook")
     crew.delivered(crew.tell("beta", "queued in your turn", "--when", "now"), "transcript")
@@ -413,7 +401,7 @@ def test_a_stopped_session_goes_on_where_it_was(crew: ClaudeSession) -> None:
 # The first start
 
 
-def test_a_conversation_that_was_cleared_is_followed(crew: ClaudeSession) -> None:
+def test_a_conversation_that_was_cleared_is_followed(crew: RealSession) -> None:
     crew.idle("beta")
     before = crew.conversation("beta")
     crew.types("beta", "/clear")
@@ -435,7 +423,7 @@ def test_a_conversation_that_was_cleared_is_followed(crew: ClaudeSession) -> Non
     wait_for(resumed, what=lambda: crew.report("beta"))
 
 
-def test_the_dialogs_of_the_first_start_wait_for_the_person(house: ClaudeHouse, stub: ClaudeStub) -> None:
+def test_the_dialogs_of_the_first_start_wait_for_the_person(house: RealHouse, stub: ClaudeStub) -> None:
     project = house.root / "untrusted"
     project.mkdir()
     another_key = API_KEY[::-1]
@@ -468,7 +456,7 @@ def test_the_dialogs_of_the_first_start_wait_for_the_person(house: ClaudeHouse, 
     fresh.stop()
 
 
-def test_yolo_asks_nobody_and_trust_notes_one_directory(house: ClaudeHouse, stub: ClaudeStub) -> None:
+def test_yolo_asks_nobody_and_trust_notes_one_directory(house: RealHouse, stub: ClaudeStub) -> None:
     house.taco("stop", "--all", "--grace", "0.5")  # every CLI that runs writes the whole of .claude.json now and then
     project = house.root / "trusted"
     project.mkdir()

@@ -8,16 +8,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from taco.models import iso
-from tests.acceptance.claude_session import ClaudeHouse, Script, spec_of
-from tests.acceptance.codex_session import CodexSession, a_codex_house, start
-from tests.claude_stub import Received, Reply
+from tests.acceptance.real_session import BODIES, RealHouse, RealSession, Script, a_house, said, spec_of, start, team_of
+from tests.codex_env import codex_environment
 from tests.codex_stub import CodexStub
+from tests.stub import Received, Reply
+from tests.support.needs import require
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.xdist_group("codex")
@@ -30,6 +31,12 @@ def mother(received: Received) -> Reply | None:
     return Reply(spec_of({"name": "gamma", "role": "builds gamma"})) if plans else None
 
 
+def environment(stub: CodexStub, root: Path, project: Path) -> dict[str, str]:
+    """That of a person who trusts the project: its trust counts for the directories below it in a repository only."""
+    subprocess.run([require("git"), "init", "-q", str(project)], check=True)
+    return codex_environment(stub, root, project)
+
+
 LEFT = (".git", ".codex", ".agents", ".aws")
 
 
@@ -40,9 +47,9 @@ def stub() -> Iterator[CodexStub]:
 
 
 @pytest.fixture(scope="module")
-def house(stub: CodexStub) -> Iterator[ClaudeHouse]:
+def house(stub: CodexStub) -> Iterator[RealHouse]:
     before = {name: Path("/tmp", name).exists() for name in LEFT}
-    with a_codex_house(stub) as house:
+    with a_house("codex", partial(environment, stub)) as house:
         yield house
     for name in LEFT:  # where its sandbox mounts something over; a killed one leaves them: /tmp would be a repository
         if not before[name]:
@@ -51,60 +58,36 @@ def house(stub: CodexStub) -> Iterator[ClaudeHouse]:
 
 
 @pytest.fixture(scope="module")
-def crew(house: ClaudeHouse, stub: CodexStub) -> CodexSession:
+def crew(house: RealHouse, stub: CodexStub) -> RealSession:
     """Two agents at their prompts."""
-    crew = start(house, stub, "crew", *TEAM)
+    crew = start(house, stub, "crew", *team_of(house, *TEAM))
     crew.idle()
     return crew
 
 
-def said(sender: str, target: str, text: str) -> str:
-    """What arrives of a message."""
-    return f"[{sender} → {target}]: {text}"
-
-
-def dialog_of(crew: CodexSession, name: str, kind: str) -> dict[str, Any]:
-    """The dialog of this agent in the person's inbox, once it is there with an id."""
-
-    def met() -> Any:
-        found = crew.json("inbox")["dialogs"]
-        return next((each for each in found if (each["agent"], each["kind"]) == (name, kind) and each["id"]), None)
-
-    found: dict[str, Any] = wait_for(met, 30, lambda: f"{crew.json('inbox')}\n{crew.report(name)}")
-    return found
-
-
-def test_each_has_its_brief(crew: CodexSession) -> None:
+def test_each_has_its_brief(crew: RealSession) -> None:
     for name in TEAM:
         assert len(crew.heard(name)) == 1
         assert crew.heard(name)[0].startswith(f"You are {name}, one of a team")
         assert list((crew.house.root / "codex-home" / "sessions").rglob(f"*-{crew.conversation(name)}.jsonl"))
 
 
-BODIES = {
-    "one line": "when you have time",
-    "many lines": "\n".join(f"line {number}: the ☕ is {number}°" for number in range(60)),
-    "many short lines": "\n".join(f"{number}" for number in range(70)),
-    "one long line": "wörter " * 500,
-    "no ASCII": "naïve → 日本語 👩‍👩‍👧 ﷽ é",
-    "a slash command": "/exit",
-    "a shell escape": "!touch pwned",
-    "key names": "Enter C-c Escape",
-    "15,000 bytes": "\n".join("0123456789" * 10 for _ in range(150)),
-}
+TALL = "\n".join(f"{number}" for number in range(70))
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_any_text_arrives_as_it_is(crew: CodexSession, body: str) -> None:
+def test_any_text_arrives_as_it_is(crew: RealSession, body: str) -> None:
     crew.delivered(crew.tell("beta", body), "hook")
-    if body == BODIES["many short lines"]:  # too tall to be seen whole: it stands in a file
-        told = wait_for(lambda: next((text for text in crew.heard("beta") if "The message is long" in text), ""))
-        assert Path(told.rpartition(" ")[2]).read_text(encoding="utf-8") == body
-        return
     crew.hears("beta", said("person", "beta", body).rstrip())
 
 
-def test_a_busy_agent_gets_it_when_it_is_idle(crew: CodexSession) -> None:
+def test_a_text_too_tall_to_be_seen_whole_arrives_as_a_file(crew: RealSession) -> None:
+    crew.delivered(crew.tell("beta", TALL), "hook")
+    told = wait_for(lambda: next((text for text in crew.heard("beta") if "The message is long" in text), ""))
+    assert Path(told.rpartition(" ")[2]).read_text(encoding="utf-8") == TALL
+
+
+def test_a_busy_agent_gets_it_when_it_is_idle(crew: RealSession) -> None:
     crew.tell("beta", "<<hold busy>>")
     crew.wait_agent("beta", state="busy")
     later = crew.tell("beta", "when you have time, once more")
@@ -115,7 +98,7 @@ def test_a_busy_agent_gets_it_when_it_is_idle(crew: CodexSession) -> None:
     crew.hears("beta", said("person", "beta", "when you have time, once more"))
 
 
-def test_now_goes_into_the_turn(crew: CodexSession) -> None:
+def test_now_goes_into_the_turn(crew: RealSession) -> None:
     crew.tell("beta", "<<bash sleep 3; echo slept>>")
     crew.wait_agent("beta", state="busy")
     now = crew.tell("beta", "while your tool runs", "--when", "now")
@@ -123,7 +106,7 @@ def test_now_goes_into_the_turn(crew: CodexSession) -> None:
     crew.hears("beta", said("person", "beta", "while your tool runs"))
 
 
-def test_a_turn_that_the_person_interrupts_is_over(crew: CodexSession) -> None:
+def test_a_turn_that_the_person_interrupts_is_over(crew: RealSession) -> None:
     crew.idle("beta")
     crew.tell("beta", "<<bash sleep 30>>")
     crew.reads("beta", lambda reading: reading.busy)
@@ -133,12 +116,12 @@ def test_a_turn_that_the_person_interrupts_is_over(crew: CodexSession) -> None:
 
 
 @pytest.mark.parametrize("verb", ["approve", "deny"])
-def test_a_permission_is_answered_from_outside(crew: CodexSession, verb: str) -> None:
+def test_a_permission_is_answered_from_outside(crew: RealSession, verb: str) -> None:
     effect = crew.house.project / f"made-{verb}"
     crew.tell("alpha", f"<<ask touch {effect}>>")
     crew.reads("alpha", lambda reading: reading.waiting == "permission")
     crew.wait_agent("alpha", state="waiting(permission)")
-    found = dialog_of(crew, "alpha", "permission")
+    found = crew.dialog("alpha", "permission")
     assert f"touch {effect}" in " ".join(found["text"].split())
     waiting = crew.tell("alpha", f"after {verb}")
     assert crew.held(waiting, "waiting: permission")["typed_at"] is None
@@ -150,7 +133,7 @@ def test_a_permission_is_answered_from_outside(crew: CodexSession, verb: str) ->
     assert effect.exists() is (verb == "approve")
 
 
-def test_a_rule_of_the_persons_answers(crew: CodexSession, house: ClaudeHouse) -> None:
+def test_a_rule_of_the_persons_answers(crew: RealSession, house: RealHouse) -> None:
     config = house.root / "c" / "taco" / "config.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text('[agents.beta]\nauto_approve = ["Bash(mkdir -p:*)"]\n')
@@ -163,7 +146,7 @@ def test_a_rule_of_the_persons_answers(crew: CodexSession, house: ClaudeHouse) -
         config.unlink()
 
 
-def test_a_persons_draft_is_neither_merged_nor_submitted(crew: CodexSession) -> None:
+def test_a_persons_draft_is_neither_merged_nor_submitted(crew: RealSession) -> None:
     crew.types("beta", "dear beta, what I always")
     crew.reads("beta", lambda reading: reading.draft)
     waiting = crew.tell("beta", "not into that")
@@ -174,7 +157,7 @@ def test_a_persons_draft_is_neither_merged_nor_submitted(crew: CodexSession) -> 
     assert not any("dear beta" in text for text in crew.heard("beta"))
 
 
-def test_it_sends_from_its_sandbox(crew: CodexSession) -> None:
+def test_it_sends_from_its_sandbox(crew: RealSession) -> None:
     text = "exact: 42; it's #(touch pwned) → naïve, 'quoted' {braces}"
     crew.tell("alpha", f'<<bash taco send beta "{text}">>')
     crew.hears("beta", said("alpha", "beta", text))
@@ -183,7 +166,7 @@ def test_it_sends_from_its_sandbox(crew: CodexSession) -> None:
     assert not list(crew.house.root.rglob("pwned"))
 
 
-def test_its_tokens_count_for_its_budget(crew: CodexSession, house: ClaudeHouse) -> None:
+def test_its_tokens_count_for_its_budget(crew: RealSession, house: RealHouse) -> None:
     config = house.root / "c" / "taco" / "config.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text("token_budget = 1000\n")  # one answer of the stub costs 1,042
@@ -195,7 +178,7 @@ def test_its_tokens_count_for_its_budget(crew: CodexSession, house: ClaudeHouse)
     crew.delivered(waits, "hook")
 
 
-def test_a_killed_agent_comes_back_with_its_conversation(crew: CodexSession) -> None:
+def test_a_killed_agent_comes_back_with_its_conversation(crew: RealSession) -> None:
     crew.idle("beta")
     before, conversation = crew.heard("beta"), crew.conversation("beta")
     os.kill(crew.agent("beta")["pid"], signal.SIGKILL)
@@ -209,7 +192,7 @@ def test_a_killed_agent_comes_back_with_its_conversation(crew: CodexSession) -> 
     assert crew.heard("beta") == (*before, said("person", "beta", "welcome back"))
 
 
-def test_a_stopped_session_goes_on_where_it_was_and_leaves_nothing_running(crew: CodexSession) -> None:
+def test_a_stopped_session_goes_on_where_it_was_and_leaves_nothing_running(crew: RealSession) -> None:
     crew.idle()
     crew.delivered(crew.tell("beta", "<<hold stopped>>"), "hook")
     crew.tell("alpha", "<<bash sleep 321>>")
@@ -229,10 +212,8 @@ def test_a_stopped_session_goes_on_where_it_was_and_leaves_nothing_running(crew:
     assert not crew.house.running()
 
 
-def test_mothers_answer_becomes_the_team_and_yolo_asks_nobody(house: ClaudeHouse, stub: CodexStub) -> None:
-    words = ("--session", "whole", "--dir", str(house.project), "-d", "--provider", "codex", "--yolo")
-    house.taco("start", "build two things", *words)
-    whole = CodexSession(house, "whole", Path(), stub, house.project)  # type: ignore[arg-type]
+def test_mothers_answer_becomes_the_team_and_yolo_asks_nobody(house: RealHouse, stub: CodexStub) -> None:
+    whole = start(house, stub, "whole", "--yolo")
     whole.idle("mother")
     whole.tell("mother", "plan now")
     wait_for(lambda: whole.heard("gamma"), 60, whole.describe)
@@ -243,11 +224,11 @@ def test_mothers_answer_becomes_the_team_and_yolo_asks_nobody(house: ClaudeHouse
     whole.stop()
 
 
-def test_trust_is_the_persons_to_give_in_its_window(house: ClaudeHouse, stub: CodexStub) -> None:
+def test_trust_is_the_persons_to_give_in_its_window(house: RealHouse, stub: CodexStub) -> None:
     project = house.root / "untrusted"
     subprocess.run(["git", "init", "-q", str(project)], check=True)
-    crew = start(house, stub, "trusting", "solo", project=project)
-    found = dialog_of(crew, "solo", "trust")
+    crew = start(house, stub, "trusting", *team_of(house, "solo"), project=project)
+    found = crew.dialog("solo", "trust")
     assert str(project / "solo") in found["text"]
     waiting = crew.tell("solo", "are you there?")
     assert crew.held(waiting, "waiting: trust: ")["typed_at"] is None

@@ -6,12 +6,13 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.acceptance.claude_session import ClaudeHouse, ClaudeSession, Script, a_claude_house, start
+from tests.acceptance.real_session import RealHouse, RealSession, Script, a_house, start, team_of
+from tests.claude_env import claude_environment
 from tests.claude_stub import ClaudeStub
 from tests.support.waiting import wait_for
 
@@ -34,8 +35,8 @@ def stub() -> Iterator[ClaudeStub]:
 
 
 @pytest.fixture(scope="module")
-def house(stub: ClaudeStub) -> Iterator[ClaudeHouse]:
-    with a_claude_house(stub) as house:
+def house(stub: ClaudeStub) -> Iterator[RealHouse]:
+    with a_house("claude", partial(claude_environment, stub)) as house:
         script = house.root / "told.py"
         script.write_text(f"import sys\nopen({str(house.root / NOTIFIED)!r}, 'a').write(sys.argv[1] + '\\n==\\n')\n")
         (house.root / "c" / "taco").mkdir()
@@ -45,34 +46,21 @@ def house(stub: ClaudeStub) -> Iterator[ClaudeHouse]:
 
 
 @pytest.fixture(scope="module")
-def crew(house: ClaudeHouse, stub: ClaudeStub) -> ClaudeSession:
+def crew(house: RealHouse, stub: ClaudeStub) -> RealSession:
     """Two agents at their prompts."""
-    spec = house.root / "spec.json"
-    spec.write_text(json.dumps({"agents": [{"name": name, "role": "does as told"} for name in ("asker", "ruled")]}))
-    crew = start(house, stub, "inbox", "--no-mother", "--spec", str(spec))
+    crew = start(house, stub, "inbox", *team_of(house, "asker", "ruled"))
     crew.idle()
     return crew
 
 
-def dialog_of(crew: ClaudeSession, name: str, kind: str) -> dict[str, Any]:
-    """The dialog of this agent in the person's inbox, once it is there with an id."""
-
-    def met() -> Any:
-        found = crew.json("inbox")["dialogs"]
-        return next((each for each in found if (each["agent"], each["kind"]) == (name, kind) and each["id"]), None)
-
-    found: dict[str, Any] = wait_for(met, 30, lambda: f"{crew.json('inbox')}\n{crew.report(name)}")
-    return found
-
-
-def gone(crew: ClaudeSession, name: str) -> None:
+def gone(crew: RealSession, name: str) -> None:
     """Wait until nothing of this agent is in the inbox."""
     wait_for(lambda: not [each for each in crew.json("inbox")["dialogs"] if each["agent"] == name], 30, crew.describe)
 
 
-def test_a_tool_is_approved_from_outside(crew: ClaudeSession) -> None:
+def test_a_tool_is_approved_from_outside(crew: RealSession) -> None:
     crew.tell("asker", "<<bash touch approved>>")
-    found = dialog_of(crew, "asker", "permission")
+    found = crew.dialog("asker", "permission")
     assert "touch approved" in found["text"]
     assert [each[:2] for each in found["choices"]] == ["1.", "2.", "3."]
     told = wait_for(lambda: (path := crew.house.root / NOTIFIED).exists() and path.read_text(), 30, crew.describe)
@@ -88,19 +76,19 @@ def test_a_tool_is_approved_from_outside(crew: ClaudeSession) -> None:
     assert (again.returncode, "answered already: 1. Yes" in again.stderr) == (1, True)
 
 
-def test_a_tool_is_denied_with_a_reason(crew: ClaudeSession) -> None:
+def test_a_tool_is_denied_with_a_reason(crew: RealSession) -> None:
     crew.idle("asker")
     crew.tell("asker", "<<bash touch denied>>")
-    dialog_of(crew, "asker", "permission")
+    crew.dialog("asker", "permission")
     crew.taco("deny", "asker", "not", "on a Friday")
     crew.hears("asker", "[person → asker]: not on a Friday")
     assert not (crew.house.project / "asker" / "denied").exists()
 
 
-def test_a_question_of_the_cli_is_answered_by_its_words(crew: ClaudeSession) -> None:
+def test_a_question_of_the_cli_is_answered_by_its_words(crew: RealSession) -> None:
     crew.idle("asker")
     crew.tell("asker", f"<<tool AskUserQuestion {json.dumps({'questions': QUESTION})}>>")
-    found = dialog_of(crew, "asker", "question")
+    found = crew.dialog("asker", "question")
     assert "Which colour?" in found["text"]
     wrong = crew.taco("answer", found["id"], "Green", check=False)
     assert (wrong.returncode, "2. Blue" in wrong.stderr) == (2, True)
@@ -109,18 +97,18 @@ def test_a_question_of_the_cli_is_answered_by_its_words(crew: ClaudeSession) -> 
     crew.ran("asker", "Blue")
 
 
-def test_a_plan_is_approved(crew: ClaudeSession) -> None:
+def test_a_plan_is_approved(crew: RealSession) -> None:
     crew.idle("asker")
     crew.tell("asker", "<<tool EnterPlanMode {}>>")
     crew.idle("asker")
     crew.tell("asker", '<<tool ExitPlanMode {"plan": "do this"}>>')
-    found = dialog_of(crew, "asker", "plan")
+    found = crew.dialog("asker", "plan")
     crew.taco("approve", "asker")
     gone(crew, "asker")
     assert found["id"]
 
 
-def test_a_rule_of_the_persons_answers(crew: ClaudeSession) -> None:
+def test_a_rule_of_the_persons_answers(crew: RealSession) -> None:
     crew.tell("ruled", "<<bash mkdir -p ruled-one>>")
     wait_for((crew.house.project / "ruled" / "ruled-one").exists, 30, crew.describe)
     (event,) = wait_for(lambda: crew.events("ask.approved"), what=crew.describe)
@@ -130,22 +118,20 @@ def test_a_rule_of_the_persons_answers(crew: ClaudeSession) -> None:
 
 
 @pytest.mark.parametrize("command", ["mkdir -p two; touch three", "touch other", "mkdir -p four > five"])
-def test_a_rule_answers_nothing_else(crew: ClaudeSession, command: str) -> None:
+def test_a_rule_answers_nothing_else(crew: RealSession, command: str) -> None:
     crew.idle("ruled")
     crew.tell("ruled", f"<<bash {command}>>")
-    found = dialog_of(crew, "ruled", "permission")
+    found = crew.dialog("ruled", "permission")
     crew.taco("deny", found["id"])
     gone(crew, "ruled")
     assert len(crew.events("ask.approved")) == 1
 
 
-def test_trust_is_given_from_outside(house: ClaudeHouse, stub: ClaudeStub, tmp_path: Path) -> None:
-    spec = house.root / "one.json"
-    spec.write_text(json.dumps({"agents": [{"name": "solo", "role": "does as told"}]}))
+def test_trust_is_given_from_outside(house: RealHouse, stub: ClaudeStub, tmp_path: Path) -> None:
     project = tmp_path / "untrusted"
     project.mkdir()
-    crew = start(house, stub, "trusting", "--no-mother", "--spec", str(spec), project=project)
-    found = dialog_of(crew, "solo", "trust")
+    crew = start(house, stub, "trusting", *team_of(house, "solo"), project=project)
+    found = crew.dialog("solo", "trust")
     assert str(project) in found["text"]
     crew.taco("approve", found["id"])
     crew.idle("solo")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -86,6 +87,9 @@ def test_who_waits_reads_the_answer_and_gets_no_message(shop: Shop) -> None:
         out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "blue\n")
     assert queued(shop, "web") is None
+    events = map(json.loads, taco("log", "--json").out.splitlines())
+    (event,) = (each for each in events if each["type"] == "command.cancelled")
+    assert event["content"] == "read where it was asked"
 
 
 def test_an_answer_that_does_not_come_in_time_comes_as_a_message(shop: Shop) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from taco.config import Config, Layer, merge
 from taco.models import Ask, Command
 from tests.cli.conftest import Shop, taco
 from tests.support.paths import ROOT
+from tests.support.terminal import Terminal
 
 
 @pytest.fixture
@@ -200,6 +203,33 @@ def test_bash_completes_commands_agents_and_sessions(shop: Shop, require: Callab
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_complete_too(shell: str) -> None:
-    assert "_TACO_COMPLETE" in taco("completion", shell).out
+@pytest.fixture
+def in_path(tmp_path: Path) -> str:
+    """A PATH with the command `taco` on it."""
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "taco"
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m taco "$@"\n')
+    command.chmod(0o700)
+    return f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+
+
+def test_fish_completes_too(shop: Shop, in_path: str, require: Callable[..., Path]) -> None:
+    shop.do(lambda broker: broker.open_ask(Ask("k3x9a1", "web", "Which colour?", "2026-01-01T00:00:00.000Z")))
+    words = "taco completion fish | source; for line in 'taco answer ' 'taco send a' 'taco st'; complete -C $line; end"
+    argv = [str(require("fish")), "--no-config", "-c", words]
+    done = subprocess.run(argv, env={**os.environ, "PATH": in_path}, capture_output=True, text=True, check=False)
+    found = {line.partition("\t")[0] for line in done.stdout.splitlines()}
+    assert {"k3x9a1", "api", "status", "start", "stop"} <= found, done
+    assert "web" not in found
+
+
+def test_zsh_completes_too(shop: Shop, in_path: str, tmp_path: Path, require: Callable[..., Path]) -> None:
+    shop.do(lambda broker: broker.open_ask(Ask("k3x9a1", "web", "Which colour?", "2026-01-01T00:00:00.000Z")))
+    (tmp_path / ".zshrc").write_text('autoload -Uz compinit; compinit -u -D; eval "$(taco completion zsh)"; PS1="ready "\n')
+    env = {**os.environ, "PATH": in_path, "ZDOTDIR": str(tmp_path)}
+    with contextlib.closing(Terminal([str(require("zsh")), "-i"], env, tmp_path)) as terminal:
+        terminal.shows("ready ")
+        terminal.press("taco answer \t")
+        terminal.shows("k3x9a1")
+        terminal.press("\x15taco send a\t")
+        terminal.shows("api")

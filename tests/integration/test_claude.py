@@ -90,7 +90,7 @@ def cli(short_tmp: Path, tmux_socket: str) -> Iterator[Cli]:
     settings.write_text(json.dumps(settings_json(str(spool))))
     tmux = Tmux(tmux_socket)
     with ClaudeStub() as stub:
-        environment = claude_environment(short_tmp, stub, project)
+        environment = claude_environment(stub, short_tmp, project)
         tmux.start(120, 40)
         yield Cli(tmux, stub, environment, project, spool, settings, str(uuid.uuid4()))
 

@@ -12,10 +12,10 @@ import pytest
 from taco.doctor import Check
 from taco.probe import Bench, probe
 from taco.provider import Provider, parse_provider
-from tests.acceptance.claude_session import PROVIDER
 from tests.claude_env import claude_environment
 from tests.claude_stub import ClaudeStub
 from tests.hostile import hostile_provider
+from tests.recording import screens_of
 from tests.support import processes
 from tests.support.tmux import Tmux
 
@@ -45,8 +45,8 @@ async def test_all_is_well(tmp_path: Path, tmux_socket: str) -> None:
 
 async def test_the_real_claude(tmp_path: Path, tmux_socket: str) -> None:
     with ClaudeStub() as stub:
-        environ = claude_environment(tmp_path, stub, tmp_path / "p")
-        found = await tried(PROVIDER, tmp_path, tmux_socket, **environ)
+        environ = claude_environment(stub, tmp_path, tmp_path / "p")
+        found = await tried(screens_of("claude").provider, tmp_path, tmux_socket, **environ)
         wanted = ("program", "starts", "tells its state", "composer", "clear", "ends")
         assert verdicts(found) == dict.fromkeys(wanted, "ok"), found
         assert not [each for each in stub.requests if not each.aside]  # no model was asked

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from typing import Any
-
 import pytest
 
 from taco.classify import classify, line_of
-from tests.acceptance.claude_session import PROVIDER
-from tests.claude_screens import OUT
+from tests.recording import screens_of
 
-EXPECTED: dict[str, dict[str, Any]] = tomllib.loads((OUT / "expected.toml").read_text())
+CLAUDE = screens_of("claude")
+EXPECTED = CLAUDE.expected()
 STATES = {
     "api_key": "waiting",
     "bypass": "waiting",
@@ -39,8 +36,8 @@ STATES = {
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_screen_of_claude(name: str) -> None:
-    capture = (OUT / f"{name}.ansi").read_text()
-    found = classify(PROVIDER, capture)
+    capture = CLAUDE.capture(name)
+    found = classify(CLAUDE.provider, capture)
     first = name.rpartition("-")[0]
     wanted = next(state for key, state in STATES.items() if first == key or first.startswith(f"{key}_"))
     assert found.state == wanted, found
@@ -49,11 +46,11 @@ def test_a_screen_of_claude(name: str) -> None:
 
 
 def test_a_title_decides_where_the_screen_does_not() -> None:
-    capture = (OUT / "idle_fresh-80x24.ansi").read_text()
-    busy = classify(PROVIDER, capture, "⠂ working")
+    capture = CLAUDE.capture("idle_fresh-80x24")
+    busy = classify(CLAUDE.provider, capture, "⠂ working")
     assert (busy.state, busy.rule) == ("busy", "busy_title")
 
 
 def test_what_no_rule_knows_is_unknown() -> None:
-    found = classify(PROVIDER, "$ ls\nfile\n$ \n")
+    found = classify(CLAUDE.provider, "$ ls\nfile\n$ \n")
     assert (found.state, found.rule, found.pattern) == ("unknown", "", "")

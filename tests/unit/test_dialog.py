@@ -8,8 +8,9 @@ from taco.choices import Option, choose, no, options_from, yes
 from taco.dialog import open_dialog
 from taco.provider import Screen, Waiting
 from taco.screen import read_screen
-from tests.claude_screens import OUT, RULES
+from tests.recording import screens_of
 
+CLAUDE = screens_of("claude")
 SIZES = ("80x24", "120x40", "200x50")
 SIMPLE = Screen(waiting=(Waiting(name="sure", match=r"Are you sure\?$"),))
 OPTIONS = (Option("1", "Yes"), Option("2", "Yes, and don't ask again"), Option("3", "No"))
@@ -42,7 +43,7 @@ OPTIONS = (Option("1", "Yes"), Option("2", "Yes, and don't ask again"), Option("
 def test_dialogs_of_claude(screen: str, name: str, keys: str, approves: str, denies: str, says: str) -> None:
     fingerprints = set()
     for size in SIZES:
-        found = open_dialog(read_screen(RULES, (OUT / f"{screen}-{size}.ansi").read_text()))
+        found = open_dialog(read_screen(CLAUDE.rules, CLAUDE.capture(f"{screen}-{size}")))
         assert found is not None
         assert (found.name, "".join(each.key for each in found.options)) == (name, keys)
         assert getattr(yes(found.options), "key", "") == approves
@@ -54,7 +55,7 @@ def test_dialogs_of_claude(screen: str, name: str, keys: str, approves: str, den
 
 @pytest.mark.parametrize("screen", ["idle_fresh", "idle_quotes_dialog", "draft_quotes_dialog", "busy_tool", "exited"])
 def test_no_dialog(screen: str) -> None:
-    assert open_dialog(read_screen(RULES, (OUT / f"{screen}-80x24.ansi").read_text())) is None
+    assert open_dialog(read_screen(CLAUDE.rules, CLAUDE.capture(f"{screen}-80x24"))) is None
 
 
 def screen(*rows: str) -> str:

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from taco.files import load_provider
 from taco.models import Agent, Evidence, Level
 from taco.observe import Observer
 from taco.tmux.commands import PANE_FORMAT, CommandPipe
 from taco.transcript import transcript_path
-from tests.claude_screens import OUT
-from tests.support.paths import PACKAGE
+from tests.recording import screens_of
 
-CLAUDE = load_provider(PACKAGE / "providers" / "claude.toml")
+SCREENS = screens_of("claude")
+CLAUDE = SCREENS.provider
 NOON = 1_795_176_000.0
 PID = os.getpid()  # one that lives
 TEXT = "[mother → backend]: build it"
@@ -33,7 +32,7 @@ class Tmux(CommandPipe):
         known = {"pane_id": "%5", "pane_pid": str(PID), "session_name": "s", "window_id": "@3", "window_index": "3"}
         known |= {"pane_width": "120", "pane_height": "40"}
         pane = [known.get(name.strip("#{}"), "") for name in PANE_FORMAT.split("␞")]
-        capture = (OUT / f"{self.screen}-120x40.ansi").read_text()
+        capture = SCREENS.capture(f"{self.screen}-120x40")
         return [f"2 14 {'␞'.join(pane)}", *capture.split("\n")]
 
 

@@ -1,20 +1,16 @@
-"""Screens of the real Claude Code at three sizes, and the rules on made-up ones."""
+"""What is read off a screen: Claude Code's composer, and the rules on made-up ones."""
 
 from __future__ import annotations
 
-import tomllib
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from taco.provider import Screen, Waiting
 from taco.screen import plain, read_screen, resets_at
-from tests.claude_screens import OUT, RULES, matches
-from tests.support.paths import ROOT
+from tests.recording import screens_of
 
-EXPECTED: dict[str, dict[str, Any]] = tomllib.loads((OUT / "expected.toml").read_text())
+CLAUDE = screens_of("claude")
 SIMPLE = Screen(
     composer=r"^> (?P<draft>.*)$",
     composer_end=r"^-{5,}$",
@@ -27,23 +23,9 @@ SIMPLE = Screen(
 BAR = "-----\n"
 
 
-def capture(name: str) -> str:
-    return (OUT / f"{name}.ansi").read_text()
-
-
-def test_every_screen_is_in_the_manifest() -> None:
-    assert {path.stem for path in OUT.glob("*.ansi")} == set(EXPECTED)
-
-
-@pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_claude(name: str) -> None:
-    found = read_screen(RULES, capture(name))
-    assert matches(capture(name), EXPECTED[name]), found
-
-
-@pytest.mark.parametrize("name", sorted(name for name, each in EXPECTED.items() if each.get("composer")))
+@pytest.mark.parametrize("name", sorted(name for name, each in CLAUDE.expected().items() if each.get("composer")))
 def test_composer_stands_between_its_rules(name: str) -> None:
-    found = read_screen(RULES, capture(name))
+    found = read_screen(CLAUDE.rules, CLAUDE.capture(name))
     assert found.composer_row is not None
     assert found.end_row is not None
     assert found.lines[found.composer_row][:2] in ("❯\u00a0", "!\u00a0")
@@ -51,19 +33,11 @@ def test_composer_stands_between_its_rules(name: str) -> None:
     assert found.lines[found.end_row].startswith("─" * 20)
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_no_screen_names_a_machine(name: str) -> None:
-    text = "\n".join(plain(capture(name)))
-    assert "/home/" not in text
-    assert str(Path.home()) not in text or Path.home() == Path("/")
-    assert str(ROOT) not in text
-
-
 def test_ready_is_an_empty_composer_without_a_dialog() -> None:
-    assert read_screen(RULES, capture("idle_fresh-80x24")).ready
-    assert read_screen(RULES, capture("idle_fresh_ghost-80x24")).ready
+    assert read_screen(CLAUDE.rules, CLAUDE.capture("idle_fresh-80x24")).ready
+    assert read_screen(CLAUDE.rules, CLAUDE.capture("idle_fresh_ghost-80x24")).ready
     for name in ("draft_line", "shell_mode_empty", "login", "permission", "exited", "draft_first_row_empty"):
-        assert not read_screen(RULES, capture(f"{name}-80x24")).ready, name
+        assert not read_screen(CLAUDE.rules, CLAUDE.capture(f"{name}-80x24")).ready, name
 
 
 def test_plain_removes_every_sequence() -> None:

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from taco.files import load_provider
 from taco.models import Agent, AgentState, Level
 from taco.screen import Reading, read_screen
 from taco.state import Sighting, from_hook, from_session_file, judge
 from taco.tmux.commands import parse_pane
 from taco.transcript import said_at
-from tests.claude_screens import OUT
-from tests.support.paths import PACKAGE, ROOT
+from tests.recording import screens_of
+from tests.support.paths import ROOT
 
-CLAUDE = load_provider(PACKAGE / "providers" / "claude.toml")
+SCREENS = screens_of("claude")
+CLAUDE = SCREENS.provider
 AGENT = Agent(3, "backend", pid=42)
 PANE = parse_pane("␞".join(["%5", "42", "s", "@3", "3", *[""] * 5, "120", "40", *[""] * 9]))
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC).timestamp()
@@ -26,7 +26,7 @@ LIMIT = "You've hit your session limit · resets 2pm (UTC)"
 
 
 def reading(name: str) -> Reading:
-    return read_screen(CLAUDE.screen, (OUT / f"{name}-120x40.ansi").read_text())
+    return read_screen(CLAUDE.screen, SCREENS.capture(f"{name}-120x40"))
 
 
 def judged(name: str, sighting: Sighting | None = None, *, now: float = NOON, **given: Any) -> AgentState:

@@ -10,8 +10,10 @@ from taco.models import Agent, AgentState, Level
 from taco.screen import read_screen
 from taco.state import Sighting, judge
 from taco.tmux.commands import parse_pane
-from tests.codex_screens import OUT, PROVIDER
+from tests.recording import screens_of
 
+SCREENS = screens_of("codex")
+PROVIDER = SCREENS.provider
 NOON = 1_795_000_000.0
 FRESH = Agent(3, "backend", pid=42)
 RESUMED = replace(FRESH, session_id="7-8")
@@ -19,7 +21,7 @@ PANE = parse_pane("␞".join(["%5", "42", "s", "@3", "3", *[""] * 5, "120", "40"
 
 
 def judged(name: str, agent: Agent, sighting: Sighting | None = None, title: str = "project") -> AgentState:
-    reading = read_screen(PROVIDER.screen, (OUT / f"{name}-120x40.ansi").read_text())
+    reading = read_screen(PROVIDER.screen, SCREENS.capture(f"{name}-120x40"))
     pane = replace(PANE, title=title)
     return judge(agent, PROVIDER, pane, reading, sighting, now=NOON, started_at=NOON - 5, ready_timeout_s=60)
 

@@ -1,4 +1,4 @@
-"""Sessions of the real Claude Code as a person has them; what its models answer is scripted, on loopback."""
+"""Sessions of the real agent CLIs as a person has them; what their models answer is scripted, on loopback."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from taco.files import load_provider
 from taco.screen import Reading, read_screen
-from tests.claude_env import claude_environment
-from tests.claude_stub import ClaudeStub, Received, Reply
+from tests.recording import screens_of
+from tests.stub import Received, Reply, Stub
 from tests.support.needs import require
 from tests.support.paths import PACKAGE
 from tests.support.redis import end_private
@@ -25,7 +24,6 @@ from tests.support.sessions import House, Session
 from tests.support.tmux import Tmux, new_socket
 from tests.support.waiting import wait_for
 
-PROVIDER = load_provider(PACKAGE / "providers" / "claude.toml")
 _HOLD = re.compile(r"<<hold (\w+)>>")
 _BRIEF = re.compile(r"You are (\w+), one of a team")
 
@@ -53,8 +51,10 @@ class Script:
 
 
 @dataclass(frozen=True)
-class ClaudeHouse(House):
-    """A person with Claude Code, whose environment holds nothing of this machine's."""
+class RealHouse(House):
+    """A person with a real agent CLI, whose environment holds nothing of this machine's."""
+
+    cli: str = "claude"  # whose name its provider has
 
     def environ(self, **more: str) -> dict[str, str]:
         own = {
@@ -65,8 +65,8 @@ class ClaudeHouse(House):
         return {**self.env, **own, **more}
 
     def variant(self, name: str, **changes: object) -> None:
-        """A provider of the person's own: Claude Code, but for these keys of its file."""
-        lines = (PACKAGE / "providers" / "claude.toml").read_text(encoding="utf-8").splitlines()
+        """A provider of the person's own: theirs, but for these keys of its file."""
+        lines = (PACKAGE / "providers" / f"{self.cli}.toml").read_text(encoding="utf-8").splitlines()
         changes = {"name": name, **changes}
         for key, value in changes.items():
             at = next(at for at, line in enumerate(lines) if line.startswith(f"{key} = "))
@@ -77,11 +77,12 @@ class ClaudeHouse(House):
 
 
 @dataclass(frozen=True)
-class ClaudeSession(Session):
+class RealSession(Session):
     """One running session, and what its models were sent."""
 
-    stub: ClaudeStub
+    stub: Stub
     project: Path
+    cli: str = "claude"
 
     # What is sent
 
@@ -140,8 +141,8 @@ class ClaudeSession(Session):
 
     def requests(self, name: str) -> list[Received]:
         """What was sent to an agent's model, oldest first."""
-        ours = (each for each in self.stub.requests if not each.aside and f"{self.project}" in each.history[0])
-        return [each for each in ours if name_of(each) == name]
+        ours = (each for each in self.stub.requests if not each.aside and each.history)
+        return [each for each in ours if f"{self.project}" in each.history[0] and name_of(each) == name]
 
     def heard(self, name: str) -> tuple[str, ...]:
         """Every text of the user in an agent's conversation, as its model was last sent it."""
@@ -165,6 +166,17 @@ class ClaudeSession(Session):
             lambda: f"{text!r} in {self.results(name)}\n{self.report(name)}",
         )
 
+    def dialog(self, name: str, kind: str) -> dict[str, Any]:
+        """The dialog of an agent in the person's inbox, once it is there with an id."""
+
+        def met() -> dict[str, Any] | None:
+            found = self.json("inbox")["dialogs"]
+            return next((each for each in found if (each["agent"], each["kind"]) == (name, kind) and each["id"]), None)
+
+        found = wait_for(met, 30, lambda: f"{self.json('inbox')}\n{self.report(name)}")
+        assert found is not None
+        return found
+
     # What the person sees and does in a window
 
     def look(self, name: str) -> str:
@@ -173,9 +185,8 @@ class ClaudeSession(Session):
 
     def read(self, name: str) -> Reading:
         """What TACO must make of it."""
-        return read_screen(
-            PROVIDER.screen, self.house.tmux.run("capture-pane", "-p", "-e", "-t", self.agent(name)["pane"])
-        )
+        rules = screens_of(self.cli).rules
+        return read_screen(rules, self.house.tmux.run("capture-pane", "-p", "-e", "-t", self.agent(name)["pane"]))
 
     def reads(self, name: str, condition: Callable[[Reading], Any], timeout_s: float = 30) -> Reading:
         """The reading of an agent's window once `condition` holds for it."""
@@ -220,15 +231,18 @@ class ClaudeSession(Session):
 
 
 @contextlib.contextmanager
-def a_claude_house(stub: ClaudeStub) -> Iterator[ClaudeHouse]:
-    """A person whose Claude Code talks to `stub` only and trusts the project; all of it ends with the block."""
+def a_house(cli: str, environment: Callable[[Path, Path], Mapping[str, str]]) -> Iterator[RealHouse]:
+    """A person with this CLI; all of it ends with the block.
+
+    `environment` gives, for a directory and the project in it, the CLI's whole environment.
+    """
     require("tmux")
     root = Path(tempfile.mkdtemp(prefix="taco-t", dir="/tmp")).resolve()  # short: sockets lie in it
     for name in ("p", "c"):
         (root / name).mkdir()
-    house = ClaudeHouse(root, Tmux(new_socket()))
+    house = RealHouse(root, Tmux(new_socket()), cli=cli)
     try:
-        house = ClaudeHouse(root, house.tmux, env=claude_environment(root, stub, house.project))
+        house = replace(house, env=environment(root, house.project))
         yield house
     finally:
         house.close()
@@ -237,13 +251,25 @@ def a_claude_house(stub: ClaudeStub) -> Iterator[ClaudeHouse]:
 
 
 def start(
-    house: ClaudeHouse, stub: ClaudeStub, name: str, *options: str, project: Path | None = None, **env: str
-) -> ClaudeSession:
+    house: RealHouse, stub: Stub, name: str, *options: str, project: Path | None = None, **env: str
+) -> RealSession:
     """A session that was started without being attached to."""
     project = project or house.project
-    words = ["--session", name, "--dir", str(project), "-d", "--provider", "claude"]
+    words = ["--session", name, "--dir", str(project), "-d", "--provider", house.cli]
     house.taco("start", "build two things", *words, *options, **env)
-    return ClaudeSession(house, name, Path(), stub, project)
+    return RealSession(house, name, Path(), stub, project, house.cli)
+
+
+def team_of(house: RealHouse, *agents: str) -> tuple[str, ...]:
+    """Options of `start` for these agents and no Mother."""
+    spec = house.root / f"{'-'.join(agents)}.json"
+    spec.write_text(json.dumps({"agents": [{"name": each, "role": "does as told"} for each in agents]}))
+    return "--no-mother", "--spec", str(spec)
+
+
+def said(sender: str, target: str, text: str) -> str:
+    """What arrives of a message."""
+    return f"[{sender} → {target}]: {text}"
 
 
 def name_of(received: Received) -> str:
@@ -257,3 +283,15 @@ def spec_of(*agents: Mapping[str, object]) -> str:
     """An answer of Mother's with this team in it."""
     team = json.dumps({"agents": list(agents)}, indent=2, ensure_ascii=False)
     return f"Here is the team.\n\nAGENT_SPEC_JSON_START\n```json\n{team}\n```\nAGENT_SPEC_JSON_END\n"
+
+
+BODIES = {
+    "one line": "when you have time",
+    "many lines": "\n".join(f"line {number}: the ☕ is {number}°" for number in range(60)),
+    "one long line": "wörter " * 500,
+    "no ASCII": "naïve → 日本語 👩‍👩‍👧 ﷽ é",
+    "a slash command": "/exit",
+    "a shell escape": "!touch pwned",
+    "key names": "Enter C-c Escape",
+    "15,000 bytes": "\n".join("0123456789" * 10 for _ in range(150)),
+}
