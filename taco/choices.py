@@ -23,8 +23,8 @@ class Option:
 
 
 def options_from(choices: Sequence[str]) -> tuple[Option, ...]:
-    """The options behind `<key>. <label>`, or behind bare labels, which are numbered."""
-    known = [re.fullmatch(r"([1-9])\. (.+)", each, re.DOTALL) for each in choices]
+    """The options behind `<key>. <label>` (a digit, Enter or Escape), or behind bare labels, which are numbered."""
+    known = [re.fullmatch(r"([1-9]|Enter|Escape)\. (.+)", each, re.DOTALL) for each in choices]
     if all(known):
         return tuple(Option(each[1], each[2]) for each in known if each)
     return tuple(Option(str(number), each) for number, each in enumerate(choices, 1))

@@ -14,8 +14,9 @@ from taco.screen import Reading
 MOST_ROWS = 60  # of a dialog, from its end: more is not compared
 _RULE = re.compile(r"^\s*[─━═]{12,}")
 _LINES = re.compile(r"[─━═╌┄│╭╮╰╯]")
-_FRAME = re.compile(r"^[\s─━═╌┄│╭╮╰╯]*$")
-_OPTION = re.compile(r"^(?P<mark>[ \u00a0│❯›>●○*]{0,6})(?P<key>[1-9])[.)] (?P<label>\S.*?) *$")
+_FRAME = re.compile(r"^[\s─━═╌┄│┃╭╮╰╯]*$")
+_EDGE = " \u00a0┃"  # of a row
+_OPTION = re.compile(r"^(?P<mark>[ \u00a0│┃❯›>●○*]{0,6})(?P<key>[1-9])[.)] (?P<label>\S.*?) *$")
 _MARK = re.compile(r"^[ \u00a0❯›>]*")  # what shows where the cursor is: it may move, the dialog stays the same
 _BOX = re.compile(r"\[[ x✔✓]\]|[◻◼☐☑☒]")
 
@@ -38,8 +39,9 @@ class OpenDialog:
     @property
     def text(self) -> str:
         """What it says before its answers, without frames and blank rows at the ends."""
-        first = next((at for at, row in enumerate(self.rows) if self.options and _OPTION.match(row)), len(self.rows))
-        kept = [row.strip(" \u00a0") for row in self.rows[:first] if not row.strip() or not _FRAME.match(row)]
+        listed = any(option.key.isdigit() for option in self.options)
+        first = next((at for at, row in enumerate(self.rows) if listed and _OPTION.match(row)), len(self.rows))
+        kept = [row.strip(_EDGE) for row in self.rows[:first] if not row.strip() or not _FRAME.match(row)]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
 
 
@@ -53,6 +55,9 @@ def open_dialog(reading: Reading) -> OpenDialog | None:
     rows = reading.lines
     last = max((at for at, row in enumerate(rows) if row.strip()), default=0)
     first_option, options = _options(rows)
+    if reading.answers:  # what else begins with a digit is only shown in it
+        first_option = len(rows)
+        options = tuple(Option(key, label) for key, label in reading.answers.items())
     start = _start(rows, min(first_option, reading.waiting_row))
     start = max(start, last + 1 - MOST_ROWS)
     return OpenDialog(reading.waiting, start, tuple(rows[start : last + 1]), options)

@@ -27,6 +27,7 @@ PLACEHOLDERS = frozenset(
         "permission_mode",
     }
 )
+NAMED_KEYS = ("Enter", "Escape")  # that answer a dialog, beside digits
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -47,8 +48,17 @@ class Waiting(_Model):
 
     name: str
     match: str
+    answers: Mapping[str, str] = {}  # by the key that gives each, Enter or Escape, where no digits do
 
     _check = field_validator("match")(_pattern)
+
+    @field_validator("answers")
+    @classmethod
+    def _keys(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for key in value:
+            if key not in NAMED_KEYS:
+                raise ValueError(f"{key!r} is no key that answers: {' or '.join(NAMED_KEYS)}")
+        return value
 
 
 class Dialog(Waiting):

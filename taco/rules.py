@@ -71,7 +71,8 @@ def is_shown(request: Request, dialog: str) -> bool:
     codex = (
         rf"Wouldyouliketorunthefollowingcommand\?(?:Environment:local)?(?:Reason:{re.escape(why)})?\${re.escape(asked)}"
     )
-    return re.fullmatch(codex, seen) is not None
+    opencode = rf"△Permissionrequired#[^$]*\${re.escape(asked)}AllowonceAllowalwaysReject.*"
+    return re.fullmatch(f"{codex}|{opencode}", seen) is not None
 
 
 def _allows(what: str | None, request: Request) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -38,6 +38,7 @@ class Reading:
     busy: bool = False
     waiting: str = ""  # name of the dialog that is up
     waiting_row: int = -1  # 0-based row where what shows it begins; -1: none is up
+    answers: Mapping[str, str] = field(default_factory=dict)  # what its provider says that its keys answer
     limited: str = ""  # the text that says so
     exited: bool = False
 
@@ -68,12 +69,13 @@ def read_screen(screen: Screen, capture: str) -> Reading:
     below = _start_of_row(text, composer[1]) if composer else 0  # what stands above it is history
     exited = _last(screen.exited, text, below) is not None
     limited = _last(screen.limited, text, 0)
-    waiting, waiting_row = ("", -1) if exited else _dialog(screen.waiting, text, below)
+    waiting, waiting_row = (None, -1) if exited else _dialog(screen.waiting, text, below)
     reading = Reading(
         tuple(lines),
         busy=not exited and _last(screen.busy, text, 0) is not None,
-        waiting=waiting,
+        waiting=waiting.name if waiting else "",
         waiting_row=waiting_row,
+        answers=waiting.answers if waiting else {},
         limited=_limit(limited) if limited and not exited else "",
         exited=exited,
     )
@@ -93,8 +95,8 @@ def read_screen(screen: Screen, capture: str) -> Reading:
 
 def first_dialog(dialogs: Sequence[Dialog], reading: Reading) -> Dialog | None:
     """Which dialog of the first start is up, if any; above a live composer stands only history."""
-    name, _ = _dialog(dialogs, "\n".join(reading.lines[reading.end_row or 0 :]), 0)
-    return next((dialog for dialog in dialogs if dialog.name == name), None)
+    found, _ = _dialog(dialogs, "\n".join(reading.lines[reading.end_row or 0 :]), 0)
+    return next((dialog for dialog in dialogs if dialog is found), None)
 
 
 def resets_at(limited: str, now: float) -> float | None:
@@ -144,14 +146,14 @@ def _last(pattern: str | None, text: str, start: int) -> re.Match[str] | None:
     return found
 
 
-def _dialog(waiting: Iterable[Waiting], text: str, start: int) -> tuple[str, int]:
-    """Name and first row of the dialog whose match ends lowest, or ("", -1); the first listed where two end alike."""
-    lowest, name, row = -1, "", -1
+def _dialog(waiting: Iterable[Waiting], text: str, start: int) -> tuple[Waiting | None, int]:
+    """The dialog whose match ends lowest and its first row, or (None, -1); the first listed where two end alike."""
+    lowest, dialog, row = -1, None, -1
     for each in waiting:
         found = _last(each.match, text, start)
         if found and found.end() > lowest:
-            lowest, name, row = found.end(), each.name, text.count("\n", 0, found.start())
-    return name, row
+            lowest, dialog, row = found.end(), each, text.count("\n", 0, found.start())
+    return dialog, row
 
 
 def _start_of_row(text: str, row: int) -> int:
