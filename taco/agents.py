@@ -215,6 +215,7 @@ class Agents:
             "session_id": agent.session_id,
             "settings": self._settings(agent, provider),
             "brief_file": str(self._private("briefs", f"{agent.name}.md", brief)),
+            "transcript": str(self._transcript(agent, provider) or ""),
             "permission_mode": "bypassPermissions" if ground.yolo else "default",
         }
         argv = provider.argv(values, yolo=ground.yolo, resume=resume)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from taco.choices import strokes
 from taco.dialog import OpenDialog, open_dialog
 from taco.errors import ConflictError, NotFoundError
 from taco.models import Agent, Ask, Pane
@@ -61,7 +62,7 @@ class Hand:
         target = Target(sight.pane.id, ask.pid, f"{self._session}/{agent.name}")
         if sight.pane.in_mode:
             await self._guard.leave_mode(target)
-        verdict = await self._guard.answer(target, ask.id, key, seen_dialog(sight.reading, sight.dialog))
+        verdict = await self._guard.answer(target, ask.id, strokes(key), seen_dialog(sight.reading, sight.dialog))
         if "answered" in verdict.refused:
             hint = f"look at it: taco attach, then window {agent.window}"
             raise ConflictError(f"a key was pressed at dialog {ask.id} before, and it still stands", hint=hint)

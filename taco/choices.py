@@ -22,9 +22,14 @@ class Option:
         return f"{self.key}. {self.label}"
 
 
+def strokes(key: str) -> tuple[str, ...]:
+    """What is pressed to give the answer of this key: a letter is typed into a line, which Enter ends."""
+    return (key, "Enter") if key.isalpha() and len(key) == 1 else (key,)
+
+
 def options_from(choices: Sequence[str]) -> tuple[Option, ...]:
-    """The options behind `<key>. <label>` (a digit, Enter or Escape), or behind bare labels, which are numbered."""
-    known = [re.fullmatch(r"([1-9]|Enter|Escape)\. (.+)", each, re.DOTALL) for each in choices]
+    """The options behind `<key>. <label>` (digit, letter, Enter, Escape), or behind bare labels, which are numbered."""
+    known = [re.fullmatch(r"([1-9a-z]|Enter|Escape)\. (.+)", each, re.DOTALL) for each in choices]
     if all(known):
         return tuple(Option(each[1], each[2]) for each in known if each)
     return tuple(Option(str(number), each) for number, each in enumerate(choices, 1))

@@ -16,8 +16,11 @@ _RULE = re.compile(r"^\s*[─━═]{12,}")
 _LINES = re.compile(r"[─━═╌┄│╭╮╰╯]")
 _FRAME = re.compile(r"^[\s─━═╌┄│┃╭╮╰╯]*$")
 _EDGE = " \u00a0┃"  # of a row
+_BESIDE = re.compile(r"(?<=┃) {20,}\S.*$")  # an empty row of a box, and what stands to the right of that
 _OPTION = re.compile(r"^(?P<mark>[ \u00a0│┃❯›>●○*]{0,6})(?P<key>[1-9])[.)] (?P<label>\S.*?) *$")
 _MARK = re.compile(r"^[ \u00a0❯›>]*")  # what shows where the cursor is: it may move, the dialog stays the same
+_LETTERS = re.compile(r"(?:\([A-Z]\)[a-z' ]+/?\s*){2,}(?=\[\w+\]:)")  # (Y)es/(N)o [Yes]: as a line-based CLI asks
+_LETTER = re.compile(r"\(([A-Z])\)([a-z' ]+)")
 _BOX = re.compile(r"\[[ x✔✓]\]|[◻◼☐☑☒]")
 
 
@@ -31,17 +34,22 @@ class OpenDialog:
     options: tuple[Option, ...]
 
     @property
+    def _own_rows(self) -> list[str]:
+        return [_BESIDE.sub("", row) for row in self.rows]
+
+    @property
     def fingerprint(self) -> str:
         """The same for the same dialog: wherever it stands, however wide the screen is, whichever answer is marked."""
-        said = _LINES.sub("", squash("".join(_MARK.sub("", row) for row in self.rows)))
+        said = _LINES.sub("", squash("".join(_MARK.sub("", row) for row in self._own_rows)))
         return hashlib.sha256(f"{self.name}\n{said}".encode()).hexdigest()[:16]
 
     @property
     def text(self) -> str:
         """What it says before its answers, without frames and blank rows at the ends."""
         listed = any(option.key.isdigit() for option in self.options)
-        first = next((at for at, row in enumerate(self.rows) if listed and _OPTION.match(row)), len(self.rows))
-        kept = [row.strip(_EDGE) for row in self.rows[:first] if not row.strip() or not _FRAME.match(row)]
+        rows = self._own_rows
+        first = next((at for at, row in enumerate(rows) if listed and _OPTION.match(row)), len(rows))
+        kept = [row.strip(_EDGE) for row in rows[:first] if not row.strip() or not _FRAME.match(row)]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
 
 
@@ -58,6 +66,8 @@ def open_dialog(reading: Reading) -> OpenDialog | None:
     if reading.answers:  # what else begins with a digit is only shown in it
         first_option = len(rows)
         options = tuple(Option(key, label) for key, label in reading.answers.items())
+    elif not options and (lettered := _lettered(rows[max(0, last - 1) : last + 1], max(0, last - 1)))[1]:
+        first_option, options = lettered
     start = _start(rows, min(first_option, reading.waiting_row))
     start = max(start, last + 1 - MOST_ROWS)
     return OpenDialog(reading.waiting, start, tuple(rows[start : last + 1]), options)
@@ -82,6 +92,15 @@ def _options(rows: Sequence[str]) -> tuple[int, tuple[Option, ...]]:
             boxed = boxed or bool(_BOX.match(found["label"]))
     begin = run[0][0] if run else len(rows)
     return begin, tuple(option for _, option in run) if marked and not boxed else ()
+
+
+def _lettered(rows: Sequence[str], first: int) -> tuple[int, tuple[Option, ...]]:
+    """The answers of a question that ends in its letters, `rows` its last two: the row of it, and the answers."""
+    found = _LETTERS.search("\n".join(rows))
+    if not found:
+        return first + len(rows), ()
+    text = found[0].replace("\n", "")
+    return first, tuple(Option(key.lower(), f"{key}{rest.strip()}") for key, rest in _LETTER.findall(text))
 
 
 def _start(rows: Sequence[str], below: int) -> int:

@@ -25,6 +25,7 @@ PLACEHOLDERS = frozenset(
         "session_id",
         "settings",
         "permission_mode",
+        "transcript",
     }
 )
 NAMED_KEYS = ("Enter", "Escape")  # that answer a dialog, beside digits
@@ -72,16 +73,16 @@ class Screen(_Model):
 
     composer: str | None = None  # the live input line; group `draft` is what stands in it
     composer_end: str | None = None  # the line below the composer's last
+    continuation: str | None = None  # what stands before each further row of a draft; else only spaces do
     ghost: str = "dim"  # "dim": dim text in the composer is no draft; else a pattern of such text
     busy: str | None = None
     waiting: tuple[Waiting, ...] = ()
     limited: str | None = None
     placeholder: str | None = None  # what a long paste collapses to
-    frame: str | None = None  # what stands at the left of each of the composer's rows below its first
     placeholder_over: int = Field(default=0, ge=0)  # characters of the longest paste that stands there as it is
     exited: str | None = None  # what stands on the screen after the CLI has ended
 
-    @field_validator("composer", "composer_end", "busy", "limited", "placeholder", "exited", "frame")
+    @field_validator("composer", "composer_end", "continuation", "busy", "limited", "placeholder", "exited")
     @classmethod
     def _check(cls, value: str | None) -> str | None:
         return None if value is None else _pattern(value)

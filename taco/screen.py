@@ -196,9 +196,9 @@ def _draft(screen: Screen, capture: str, composer: tuple[int, int, int, int]) ->
     """The text of the composer without its ghost, and whether there was only a ghost."""
     row, end, column, width = composer
     cells = [_cut(line, width) if width else line for line in _cells(capture, row, end)]
-    shown = _joined(([char for char, _, _ in line] for line in cells), column, screen.frame)
+    shown = _joined(([char for char, _, _ in line] for line in cells), column, screen.continuation)
     if screen.ghost == "dim":
-        draft = _joined(([char for char, seen in _typed(line) if seen] for line in cells), column, screen.frame)
+        draft = _joined(([char for char, seen in _typed(line) if seen] for line in cells), column, screen.continuation)
     else:
         draft = re.sub(screen.ghost, "", shown, flags=re.MULTILINE)
     if not draft.strip() and shown.strip():
@@ -216,13 +216,14 @@ def _cut(line: list[tuple[str, bool, bool]], width: int) -> list[tuple[str, bool
     return line
 
 
-def _joined(rows: Iterable[Sequence[str]], column: int, frame: str | None) -> str:
-    """Rows as one text: the prompt cut from the first; from the others the frame, or up to `column` spaces."""
+def _joined(rows: Iterable[Sequence[str]], column: int, continuation: str | None) -> str:
+    """Rows as one text: the prompt cut from the first, `continuation` or up to `column` spaces from the others."""
     texts = ["".join(row).rstrip(" ") for row in rows]
     first = texts[0][column:]
-    if frame:
-        return "\n".join([first, *(re.sub(frame, "", text, count=1) for text in texts[1:])])
-    rest = [text[min(column, len(text) - len(text.lstrip(" "))) :] for text in texts[1:]]
+    if continuation is not None:
+        rest = [re.sub(rf"\A(?:{continuation})", "", text) for text in texts[1:]]
+    else:
+        rest = [text[min(column, len(text) - len(text.lstrip(" "))) :] for text in texts[1:]]
     return "\n".join([first, *rest])
 
 

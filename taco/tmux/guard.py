@@ -154,12 +154,12 @@ class Guard:
         done = command("set-option", "-p", "-t", target.pane, "@taco_entered", f"{note}.{count}")
         return await self._guarded(target, seen, notes, [keys, done])
 
-    async def answer(self, target: Target, mark: str, key: str, seen: Seen) -> Verdict:
-        """One key at a dialog, once for each mark and process."""
+    async def answer(self, target: Target, mark: str, keys: Sequence[str], seen: Seen) -> Verdict:
+        """The keys of one answer at a dialog, once for each mark and process."""
         note = record(mark, target.pid)
         notes = {"answered": f"#{{!=:#{{@taco_answered}},{note}}}"}
         done = command("set-option", "-p", "-t", target.pane, "@taco_answered", note)
-        return await self._guarded(target, seen, notes, [command("send-keys", "-t", target.pane, key), done])
+        return await self._guarded(target, seen, notes, [command("send-keys", "-t", target.pane, *keys), done])
 
     async def press_keys(self, target: Target, keys: Sequence[str], seen: Seen = NOTHING_SEEN) -> Verdict:
         """Named keys (`C-u`, `Escape`), under the same test of the pane."""
