@@ -29,6 +29,10 @@ PLACEHOLDERS = frozenset(
     }
 )
 NAMED_KEYS = ("Enter", "Escape")  # that answer a dialog, beside digits
+# What a model's side may refuse a turn with. The second kind is of the account: no agent on it can work.
+OF_THE_TURN = frozenset({"overloaded", "server_error", "context_full", "model_not_found", "other"})
+OF_THE_ACCOUNT = frozenset({"rate_limit", "authentication", "billing"})
+ERRORS = OF_THE_TURN | OF_THE_ACCOUNT
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -78,11 +82,24 @@ class Screen(_Model):
     busy: str | None = None
     waiting: tuple[Waiting, ...] = ()
     limited: str | None = None
+    errors: tuple[Waiting, ...] = ()  # what the model's side refused the last turn with; names as in ERRORS
+    later: str | None = None  # what begins an answer or a message: an error above one is history
+    retrying: str | None = None  # the CLI tries again by itself
     placeholder: str | None = None  # what a long paste collapses to
     placeholder_over: int = Field(default=0, ge=0)  # characters of the longest paste that stands there as it is
     exited: str | None = None  # what stands on the screen after the CLI has ended
 
-    @field_validator("composer", "composer_end", "continuation", "busy", "limited", "placeholder", "exited")
+    @field_validator(
+        "composer",
+        "composer_end",
+        "continuation",
+        "busy",
+        "limited",
+        "later",
+        "retrying",
+        "placeholder",
+        "exited",
+    )
     @classmethod
     def _check(cls, value: str | None) -> str | None:
         return None if value is None else _pattern(value)
@@ -92,6 +109,14 @@ class Screen(_Model):
     def _has_draft(cls, value: str | None) -> str | None:
         if value is not None and "draft" not in re.compile(value).groupindex:
             raise ValueError("needs a group (?P<draft>…)")
+        return value
+
+    @field_validator("errors")
+    @classmethod
+    def _known_errors(cls, value: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
+        for each in value:
+            if each.name not in ERRORS:
+                raise ValueError(f"unknown error {each.name!r}: {', '.join(sorted(ERRORS))}")
         return value
 
     @field_validator("ghost")

@@ -40,6 +40,9 @@ class Reading:
     waiting_row: int = -1  # 0-based row where what shows it begins; -1: none is up
     answers: Mapping[str, str] = field(default_factory=dict)  # what its provider says that its keys answer
     limited: str = ""  # the text that says so
+    error: str = ""  # what the last turn was refused with: one of provider.ERRORS
+    error_text: str = ""
+    retrying: bool = False  # the CLI tries again by itself
     exited: bool = False
 
     @property
@@ -69,6 +72,7 @@ def read_screen(screen: Screen, capture: str) -> Reading:
     below = _start_of_row(text, composer[1]) if composer else 0  # what stands above it is history
     exited = _last(screen.exited, text, below) is not None
     limited = _last(screen.limited, text, 0)
+    error, error_text = ("", "") if exited else _error(screen, text)
     waiting, waiting_row = (None, -1) if exited else _dialog(screen.waiting, text, below)
     reading = Reading(
         tuple(lines),
@@ -76,7 +80,10 @@ def read_screen(screen: Screen, capture: str) -> Reading:
         waiting=waiting.name if waiting else "",
         waiting_row=waiting_row,
         answers=waiting.answers if waiting else {},
-        limited=_limit(limited) if limited and not exited else "",
+        limited=_text_of(limited) if limited and not exited else "",
+        error=error,
+        error_text=error_text,
+        retrying=not exited and _last(screen.retrying, text, 0) is not None,
         exited=exited,
     )
     if composer is None or exited:
@@ -130,10 +137,20 @@ def _zone(name: str | None) -> tzinfo | None:
         return None
 
 
-def _limit(found: re.Match[str]) -> str:
+def _text_of(found: re.Match[str]) -> str:
     """The group `text` of a match when its pattern has one, else all of it."""
     text: str = found["text"] if "text" in found.re.groupindex else found[0]
     return text.strip()
+
+
+def _error(screen: Screen, text: str) -> tuple[str, str]:
+    """Name and text, on one line, of the error that the last turn ended with; ("", "") for none."""
+    lowest, name, said = -1, "", ""
+    for each in screen.errors:
+        found = _last(each.match, text, 0)
+        if found and found.end() > lowest:
+            lowest, name, said = found.end(), each.name, " ".join(_text_of(found).split())
+    return ("", "") if lowest < 0 or _last(screen.later, text, lowest) else (name, said)
 
 
 def _last(pattern: str | None, text: str, start: int) -> re.Match[str] | None:

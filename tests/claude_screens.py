@@ -50,8 +50,17 @@ def ready(cli: Recorder) -> None:
     cli.shows("? for shortcuts")
 
 
+REFUSED = {
+    "a very long story": "prompt is too long: 250000 tokens > 200000 maximum",
+    "an expensive story": "Your credit balance is too low to access the Anthropic API.",
+}
+
+
 def answer(received: Received) -> Reply | None:
     """What the directives of the stub cannot say: a usage limit, an empty suggestion."""
+    for words, said in REFUSED.items():
+        if words in received.text:
+            return Reply(said, error=400)
     if "at the limit" not in received.text:
         return None
     reset = str((int(time.time()) // 3600 + 3) * 3600)
@@ -229,15 +238,38 @@ def endings(cli: Recorder) -> None:
     ready(cli)
     cli.enter("<<error 529>>")
     cli.shows("Retrying in")
-    cli.shot("busy_retrying", **READY, busy=True)
+    cli.shot("busy_retrying", **READY, busy=True, retrying=True)
     cli.keys("Escape")
     cli.becomes(**READY, draft="<<error 529>>")
     cli.clear()
     cli.enter("<<error 400>>")
     cli.shows("API Error: 400")
-    cli.shot("idle_error", **READY)
+    cli.shot("idle_error", **READY, error="other")
     cli.enter("/exit")
     cli.shot("exited", exited=True)
+
+
+def errors(stub: ClaudeStub, size: tuple[int, int], manifest: dict[str, Expected]) -> None:
+    """What the model's side refuses a turn with, after one retry of the CLI's own."""
+    said = {
+        "authentication": "<<error 401>>",
+        "login_again": "<<error 403>>",
+        "rate_limit": "<<error 429>>",
+        "server_error": "<<error 500>>",
+        "overloaded": "<<error 529>>",
+        "model_not_found": "<<error 404>>",
+        "context_full": "a very long story",
+        "billing": "an expensive story",
+    }
+    with launched(stub, size, manifest, CLAUDE_CODE_MAX_RETRIES="1") as cli:
+        ready(cli)
+        for state, text in said.items():
+            cli.enter(text)
+            error = "authentication" if state == "login_again" else state
+            cli.shot(f"error_{state}", **READY, error=error)
+        cli.enter("hello again")
+        cli.shows("ack ")
+        cli.shot("idle_after_error", **READY)
 
 
 def tool(name: str, **arguments: Any) -> str:
@@ -321,7 +353,7 @@ def main(only: str = "") -> None:
     with ClaudeStub(answer) as stub:
         launch = partial(launched, stub)
         alone = [(part.__name__, on_its_own(launch, part)) for part in (drafts, work, dialogs, endings)]
-        more = [(part.__name__, partial(part, stub)) for part in (first_runs, specials)]
+        more = [(part.__name__, partial(part, stub)) for part in (first_runs, errors, specials)]
         record(SCREENS, [*alone, *more], only)
 
 

@@ -197,9 +197,22 @@ def dialogs(cli: Recorder) -> None:
 
 def endings(cli: Recorder) -> None:
     """Errors, a limit, and the end."""
-    cli.enter("<<error 500>>")
-    cli.shows("■")
-    cli.shot("idle_error", **READY)
+    refused = {
+        "authentication": "error 401",
+        "model_not_found": "error 404",
+        "other": "error 400",
+        "server_error": "error 500",
+        "overloaded": "failed server_is_overloaded",
+        "rate_limit": "failed rate_limit_exceeded",
+        "billing": "failed insufficient_quota",
+        "context_full": "failed context_length_exceeded",
+    }
+    for error, verb in refused.items():
+        cli.enter(f"<<{verb}>>")
+        cli.shot(f"error_{error}", **READY, error=error)
+    cli.enter("hello again")
+    cli.shows("ack ")
+    cli.shot("idle_after_error", **READY)
     cli.enter("<<error 429>>")
     cli.shot("limited", **READY, limit="You’ve hit your usage li")
     cli.enter("hello again")

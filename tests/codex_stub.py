@@ -1,7 +1,7 @@
 """A stub of the Responses API on 127.0.0.1 that the real Codex CLI can be pointed at.
 
 Beside the verbs of every stub: `<<bash COMMAND>>` asks for its shell, sandboxed, `<<ask COMMAND>>` for it outside of
-its sandbox, `<<patch TEXT>>` for its editor.
+its sandbox, `<<patch TEXT>>` for its editor, `<<failed CODE>>` fails in the stream.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CodexStub(Stub):
 
     paths = re.compile(r"/v1/responses")
     prefix = "/v1"
-    verbs = ("bash", "ask", "patch")
+    verbs = ("bash", "ask", "patch", "failed")
 
     def parse(self, path: str, body: dict[str, Any], number: int, headers: Any) -> Received:
         items = body.get("input", [])
@@ -42,6 +42,8 @@ class CodexStub(Stub):
         return Received(number, time.time(), headers.get("session_id", ""), texts, results, tools, _said(items))
 
     def directed(self, verb: str, rest: str, received: Received) -> Reply:
+        if verb == "failed":
+            return Reply(failed=rest)
         if verb == "patch":
             return Reply("Editing.", (PATCH, {"input": rest}))
         more = {"sandbox_permissions": "require_escalated", "justification": "May it run?"} if verb == "ask" else {}
@@ -56,6 +58,10 @@ class CodexStub(Stub):
 
         response = {"id": f"resp_{number:06d}"}
         yield event("response.created", response=response)
+        if reply.failed:
+            failure = {"code": reply.failed, "message": "stub failure"}
+            yield event("response.failed", response={**response, "status": "failed", "error": failure})
+            return
         index = 0
         if reply.text:
             item = {"type": "message", "role": "assistant", "id": f"msg_{number:06d}"}

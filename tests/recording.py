@@ -28,8 +28,8 @@ LONG = (
 )
 _TIMEOUT_S = 60
 _NOTHING: dict[str, Any] = {
-    **dict.fromkeys(("composer", "ghost", "placeholder", "busy", "exited"), False),
-    **dict.fromkeys(("draft", "waiting", "limited", "first"), ""),
+    **dict.fromkeys(("composer", "ghost", "placeholder", "busy", "retrying", "exited"), False),
+    **dict.fromkeys(("draft", "waiting", "limited", "error", "first"), ""),
 }
 _LOOSE = {"words": "draft", "limit": "limited"}
 Expected = dict[str, Any]

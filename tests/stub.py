@@ -57,6 +57,7 @@ class Reply:
     seconds: float = 0.0  # how long the text takes to stream
     silence: float = 0.0  # seconds before the first byte
     error: int = 0
+    failed: str = ""  # the code of a failure that is told in the stream
     headers: Headers = ()  # of an error
 
 

@@ -14,6 +14,7 @@ STATES = {
     "bypass": "waiting",
     "busy": "busy",
     "draft": "idle",
+    "error": "idle",
     "exited": "exited",
     "idle": "idle",
     "limited": "limited",
