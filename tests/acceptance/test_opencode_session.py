@@ -211,7 +211,7 @@ def test_an_error_of_the_model_is_no_stall(crew: RealSession, code: int) -> None
     crew.idle("beta")
     crew.tell("beta", f"<<error {code}>>")
     if code == 401:  # the others it tries again by itself
-        crew.reads("beta", lambda reading: any("stub error" in row for row in reading.lines), LATE_S)
+        crew.reads("beta", lambda reading: reading.error == "authentication", LATE_S)
     else:
         crew.reads("beta", lambda reading: reading.busy and any("[retrying" in row for row in reading.lines), LATE_S)
         crew.wait_agent("beta", state="busy")
