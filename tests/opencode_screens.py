@@ -7,6 +7,7 @@ written only when `read_screen` agrees. Look at the difference before you commit
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,14 +79,20 @@ def launched(
     new_project()
     environment = opencode_environment(stub, HOME, PROJECT, **{"permission": ASKS, **config})
     with in_pane(SCREENS, size, manifest, environment, ["opencode", str(PROJECT), *words]) as cli:
+        wait_for(lambda: cli.read().ready, 60, what=cli.capture)  # what is typed before is lost
         yield cli
 
 
-def answered(cli: Recorder, text: str, shows: str = "▣ ") -> None:
-    """A turn, from its message to its end."""
+def answered(cli: Recorder, text: str, last: str = r"▣ .* · [\d.]+m?s") -> None:
+    """A turn, from its message to its end, whose row stands right above the composer."""
     cli.enter(text)
-    cli.shows(shows)
-    cli.becomes(**READY)
+
+    def over() -> bool:
+        reading = cli.read()
+        rows = [row.strip() for row in reading.lines[: (reading.composer_row or 1) - 1] if row[:20].strip()]
+        return not reading.busy and bool(rows) and re.match(last, rows[-1]) is not None
+
+    wait_for(over, 60, what=cli.capture)
 
 
 def interrupted(cli: Recorder) -> None:
@@ -113,7 +120,7 @@ def drafts(cli: Recorder) -> None:
     cli.keys("!")
     cli.shot("shell_fresh", waiting="shell")
     cli.keys("Escape")
-    answered(cli, "hello there", "ack ")
+    answered(cli, "hello there")
     cli.shot("idle_replied", **READY)
     cli.type("please wait with the")
     cli.shot("draft_line", **DRAFT, draft="please wait with the")
@@ -154,13 +161,13 @@ def drafts(cli: Recorder) -> None:
 
 def work(cli: Recorder) -> None:
     """Turns of an agent, with and without people in between."""
-    answered(cli, f"<<say ```\n{DIALOG}\n```>>", "Reject ")
+    answered(cli, f"<<say ```\n{DIALOG}\n```>>")
     cli.shot("idle_quotes_dialog", **READY)
-    answered(cli, f"<<say ```diff\n{DIFF}\n```\n\n{COMPOSER}>>", "not a draft")
+    answered(cli, f"<<say ```diff\n{DIFF}\n```\n\n{COMPOSER}>>")
     cli.shot("idle_quotes_composer", **READY)
-    answered(cli, "<<say ⬝■■■■■■⬝  esc interrupt>>", "esc interrupt")
+    answered(cli, "<<say ⬝■■■■■■⬝  esc interrupt>>")
     cli.shot("idle_quotes_spinner", **READY)
-    answered(cli, f"<<say ```\nin an editor: press{' ' * 8}esc\n```>>", "in an editor")
+    answered(cli, f"<<say ```\nin an editor: press{' ' * 8}esc\n```>>")
     cli.shot("idle_quotes_key", **READY)
     cli.enter("<<slow 60>>")
     cli.shows("word word")
@@ -191,7 +198,7 @@ def work(cli: Recorder) -> None:
 
 def scrollback(cli: Recorder) -> None:
     """Much history, a dialog in it, and another size."""
-    answered(cli, f"<<say ```\n{DIALOG}\n```>>", "Reject ")
+    answered(cli, f"<<say ```\n{DIALOG}\n```>>")
     tall = "\n".join(f"- row {number}" for number in range(80))
     for row in ("one", "two", "three", "four", "five", "six", "seven"):
         cli.type(row)
@@ -199,7 +206,7 @@ def scrollback(cli: Recorder) -> None:
     cli.type("eight")
     cli.shot("draft_tall", **DRAFT, words=flat(cli.read().draft))
     cli.clear()
-    answered(cli, f"<<say {tall}\n{'- ' + 'and much more ' * 70}>>", "and much more")
+    answered(cli, f"<<say {tall}\n{'- ' + 'and much more ' * 70}>>")
     cli.shot("idle_scrolled", **READY)
     cli.keys("PPage", "PPage")
     cli.shot("idle_scrolled_up", **READY)
@@ -212,7 +219,7 @@ def scrollback(cli: Recorder) -> None:
 
 def dialogs(cli: Recorder) -> None:
     """What waits for a person while an agent works."""
-    answered(cli, f"<<say ```\n{DIALOG}\n```>>", "Reject ")
+    answered(cli, f"<<say ```\n{DIALOG}\n```>>")
     for state, text in (
         ("permission", f"<<bash touch {PROJECT}/made; echo $HOME>>"),
         ("permission_write", f"<<tool write {json.dumps({'filePath': f'{PROJECT}/new.txt', 'content': DIALOG})}>>"),
@@ -245,17 +252,18 @@ def dialogs(cli: Recorder) -> None:
     cli.shot("menu_help", waiting="dialog")
     cli.keys("Escape")
     cli.becomes(**READY)
-    answered(cli, f"<<say {MENU}>>", "Commands")  # a row as that of a menu holds: rather than to type into one
+    cli.enter(f"<<say {MENU}>>")  # a row as that of a menu holds: rather than to type into one
     cli.shot("held_quotes_menu", waiting="dialog")
 
 
 def endings(cli: Recorder) -> None:
     """Errors, limits, and the end."""
     for name in ("key", "quota", "model"):
-        answered(cli, f"<<refuse {name}>>", next(each[1][:20] for key, each in REFUSED.items() if name in key))
+        answered(cli, f"<<refuse {name}>>", "▣ ")
+        cli.shows(REFUSED[f"<<refuse {name}>>"][1][:24])
         kind = {"key": "authentication", "quota": "billing"}.get(name, "")
         cli.shot(f"idle_error_{name}", **READY, **({"error": kind} if kind else {}))
-    answered(cli, "hello again", "ack ")
+    answered(cli, "hello again")
     cli.shot("idle_after_error", **READY)
     cli.enter("<<error 503>>")
     cli.shows("[retrying in")
@@ -269,7 +277,7 @@ def endings(cli: Recorder) -> None:
     cli.shows("[retrying in 59m")
     cli.shot("limited", **READY, limit="Rate limit reached", retrying=True)
     interrupted(cli)
-    answered(cli, "and now", "ack ")
+    answered(cli, "and now")
     cli.shot("idle_after_limit", **READY)
     cli.enter("/exit")
     cli.shot("exited", exited=True)
