@@ -108,4 +108,5 @@ DELIVERED_BY = "commands:delivered:"  # + evidence
 ACTIVE_AGENTS = "agents:active:count"  # agents that start, run or are paused, Mother not counted
 
 SESSIONS = f"{COMMON}sessions"  # hash: session -> project directory
+LIMITS = f"{COMMON}limits"  # hash: account -> its limit as JSON (models.Limit)
 PORTS = f"{COMMON}ports"  # hash: port of this machine -> `<session>/<service> <since>`: whose it is

@@ -151,6 +151,10 @@ class EventType(enum.StrEnum):
     AGENT_RESUMED = "agent.resumed"
     AGENT_REMOVED = "agent.removed"
     AGENT_BLOCKED = "agent.blocked"
+    AGENT_TROUBLE = "agent.trouble"  # what keeps it from its work, or nothing any more
+    PROVIDER_UNTESTED = "provider.untested"  # a CLI of another release than its rules were made for
+    ACCOUNT_LIMITED = "account.limited"  # all agents on it are parked
+    ACCOUNT_FREED = "account.freed"
     COMMAND_QUEUED = "command.queued"
     COMMAND_HELD = "command.held"
     COMMAND_TYPED = "command.typed"
@@ -354,6 +358,7 @@ class Agent:
     state: AgentState = field(default_factory=AgentState)
     waiting_for: str = ""  # why it has not started yet, or what it waits for
     hold: str = ""  # why its queue stands still
+    trouble: str = ""  # what keeps it from its work, and nobody has to answer: refused by its model's side, no progress
     done: str = ""  # summary of `taco done`
     failed: str = ""  # reason of `taco fail`
     reported_at: str = ""  # ISO time of done or fail
@@ -394,6 +399,26 @@ class Event:
             "content": self.content,
             "data": dict(self.data),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """An account that its provider serves no more for now; times are epoch seconds."""
+
+    account: str  # what tells one account from another; nothing secret
+    title: str  # the provider, as people call it
+    text: str  # what the CLI said
+    said_at: float
+    until: float
+    session: str = ""
+    agent: str = ""  # who met it
+    guessed: bool = False  # nobody said until when: it is tried again then
+    lifted_at: float = 0.0  # the person wants it tried again now; 0.0: not so
+
+    @property
+    def holds(self) -> bool:
+        """Whether the person has left it alone."""
+        return self.lifted_at < self.said_at
 
 
 @dataclass(frozen=True, slots=True)

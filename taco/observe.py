@@ -21,9 +21,9 @@ from taco.paths import newest
 from taco.processes import is_alive
 from taco.provider import Provider
 from taco.rollout import turn
-from taco.screen import Reading, read_screen
+from taco.screen import Reading, read_screen, resets_at
 from taco.spool import Spool
-from taco.state import Sighting, from_hook, from_session_file, judge
+from taco.state import Refusal, Sighting, from_hook, from_session_file, judge, moves, refusal_of
 from taco.tmux.commands import PANE_FORMAT, CommandPipe, command, look_at, parse_pane
 from taco.transcript import Tokens, contains, last_assistant_text, refusal, said_at
 
@@ -70,6 +70,12 @@ class _Watch:
     turn: tuple[int, Sighting | None] = (-1, None)  # size of the transcript when it was read, and the turn it tells of
     tokens: dict[Path, Tokens] = field(default_factory=dict)  # by transcript: /clear begins another one
     requests: list[HookEvent] = field(default_factory=list)  # permissions that were asked for, until a tool has run
+    failure: Refusal | None = None  # by hooks: of turns, since one went well
+    shown: Refusal | None = None  # by the screen
+    worked: bool = False  # since an error was counted on the screen
+    moved: tuple[float, int, str] = (0.0, -1, "")  # when it last got on, and what its transcript and screen were then
+    ending: bool = False  # its turn is over by its hook, and not yet by its session file
+    lifted_at: float = 0.0  # the person had the limits lifted that were said until then
     reaps: int = 0  # how often tmux was asked once more for the exit code of its process
     reaped_at: float = 0.0  # and when last
 
@@ -242,6 +248,40 @@ class Observer:
             tokens.read(self._said_since(watch, tokens.size))
         return sum(each.used for each in watch.tokens.values())
 
+    def limit(self, name: str) -> tuple[str, float, float | None] | None:
+        """The usage limit on the agent's screen: its words, when they were said, until when it holds (None: not said).
+
+        None for no limit, and for one that the person had lifted.
+        """
+        watch = self._watched.get(name)
+        if watch is None or watch.reading is None or not watch.reading.limited or watch.reading.busy:
+            return None
+        said_at = self._limited_at(watch)
+        if said_at <= watch.lifted_at:
+            return None
+        return watch.reading.limited, said_at, resets_at(watch.reading.limited, said_at)
+
+    def refused(self, name: str) -> Refusal | None:
+        """What the model's side refused the agent's last turn with; None when that went well, or is not over."""
+        watch = self._watched.get(name)
+        if watch is None or watch.state.level is Level.BUSY:
+            return None
+        if watch.failure is None or watch.shown is None:
+            return watch.failure or watch.shown
+        return replace(watch.failure, kind=watch.shown.kind, text=watch.shown.text)
+
+    def lift(self, name: str, at: float) -> None:
+        """Believe no limit of an agent's screen any more that was said until `at`."""
+        self._watched[name].lifted_at = at
+
+    def is_ending(self) -> bool:
+        """Whether an agent's turn is over by its hook, and its session file will say so in a moment."""
+        return any(watch.ending for watch in self._watched.values())
+
+    def moved_at(self, name: str) -> float:
+        """When the agent was last seen to get on with its work, epoch seconds."""
+        return self._watched[name].moved[0]
+
     def tells_by_files(self, name: str) -> bool:
         """Whether this agent has shown hooks or a transcript: then the screen alone proves nothing."""
         watch = self._watched[name]
@@ -272,6 +312,9 @@ class Observer:
             watch.reading = reading
         if watch.agent.state != watch.state:
             watch.agent = replace(watch.agent, state=watch.state)
+        limited_at = self._limited_at(watch)
+        if reading is not None and reading.limited and limited_at <= watch.lifted_at:
+            reading = replace(reading, limited="")
         watch.state = judge(
             watch.agent,
             watch.provider,
@@ -281,11 +324,31 @@ class Observer:
             now=self._now(),
             started_at=max(watch.started_at, watch.asked_at),  # the time that a person took does not count
             ready_timeout_s=self._ready_timeout_s,
-            limited_at=self._limited_at(watch),
+            limited_at=limited_at,
         )
         if watch.state.level is Level.WAITING and watch.hook is None:
             watch.asked_at = self._now()
+        self._note_progress(watch)
         return Look(pane, reading, cursor, watch.state)
+
+    def _note_progress(self, watch: _Watch) -> None:
+        """Compare what only its work changes with what it was, and take down what a turn was refused with."""
+        reading, level = watch.reading, watch.state.level
+        if level is Level.BUSY:
+            watch.worked = True
+            size = self.transcript_size(watch.agent.name)
+            shape = moves(watch.provider, reading) if reading else ""
+            if (size, shape) != watch.moved[1:] or (reading is not None and reading.retrying):
+                watch.moved = (self._now(), size, shape)
+            return
+        watch.moved = (self._now(), -1, "")
+        if reading is None or not reading.error:
+            watch.shown = None
+        elif watch.shown is None or watch.worked:
+            again = watch.shown is not None and watch.shown.kind == reading.error
+            count = watch.shown.count + 1 if watch.shown is not None and again else 1
+            watch.shown = Refusal(reading.error, reading.error_text, self._now(), count)
+        watch.worked = False
 
     def _is_stale(self, watch: _Watch, pane: Pane | None) -> bool:
         """Whether a screen may show something new: tmux counts activity in whole seconds."""
@@ -323,7 +386,8 @@ class Observer:
         if watch.awaits_brief:
             return None
         file = self._session_file(watch)
-        if watch.hook is not None and file is not None and self._is_ending(watch.hook, file):
+        watch.ending = watch.hook is not None and file is not None and self._is_ending(watch.hook, file)
+        if watch.ending:
             return file
         found = [each for each in (watch.hook, file) if each is not None]
         return max(found, key=lambda each: each.at, default=None)
@@ -378,6 +442,12 @@ class Observer:
             watch.requests.append(event)
         elif event.event in _SETTLED:
             watch.requests.clear()
+        if event.event == "Stop":
+            watch.failure = None
+        elif event.event == "StopFailure":
+            kind = refusal_of(event.error)
+            before = watch.failure.count if watch.failure and watch.failure.kind == kind else 0
+            watch.failure = Refusal(kind, " ".join(event.last_message.split()), event.at, before + 1)
         if event.event == "Stop" and event.last_message:
             watch.answers.append(event.last_message)
         # A clock that was set back since must not let this one outlive those that follow.

@@ -23,6 +23,7 @@ from taco.models import (
     Incarnation,
     Ledger,
     Level,
+    Limit,
     Outcome,
     Priority,
     Service,
@@ -34,6 +35,7 @@ from taco.redact import redact, redacted
 
 pairs = calls.pairs
 
+_LIMIT = tuple(field.name for field in fields(Limit))
 _AGENT = tuple(field.name for field in fields(Agent))
 _TUPLES = ("depends_on", "wait_for", "notifies")
 _NUMBERS = ("window", "pid", "restarts")
@@ -163,6 +165,12 @@ def agent_from(record: Mapping[str, str]) -> Agent:
         record.get("source", ""),
     )
     return Agent(**values)
+
+
+def limit_from(text: str) -> Limit:
+    """A limit from its JSON in the hash `limits`; unknown fields are ignored."""
+    found = json.loads(text)
+    return Limit(**{name: found[name] for name in _LIMIT if name in found})
 
 
 def ask_from(record: Mapping[str, str]) -> Ask:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from taco.models import Agent, AgentState, Level, Pane
-from taco.provider import Provider
+from taco.provider import ERRORS, Provider
 from taco.screen import Reading, first_dialog, resets_at
 
 HOOK_LEVELS = {
@@ -22,10 +23,16 @@ HOOK_LEVELS = {
     "Stop": Level.IDLE,
     "StopFailure": Level.IDLE,
 }
+_HOOK_ERRORS = {
+    "authentication_failed": "authentication",
+    "oauth_org_not_allowed": "authentication",
+    "billing_error": "billing",
+}
+_NO_LETTERS = re.compile(r"[\W\d_]+")
 SESSION_LEVELS = {"idle": Level.IDLE, "busy": Level.BUSY, "waiting": Level.WAITING}
 _SILENT_S = 3.0  # a program without rules that has written nothing for so long never will before it is written to
 _DRAWN_AFTER_S = 1.0  # a dialog that was announced may not be on the screen before that
-_LIMIT_MENU = "limit"  # what a provider calls the menu that opens by itself at a usage limit
+LIMIT_MENU = "limit"  # what a provider calls the menu that opens by itself at a usage limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,29 @@ class Sighting:
     at: float
     source: str
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the model's side refused an agent's last turn with: `kind` is one of provider.ERRORS."""
+
+    kind: str
+    text: str
+    at: float  # epoch seconds
+    count: int = 1  # turns in a row that ended so
+
+
+def refusal_of(error: str) -> str:
+    """What a StopFailure hook of Claude Code calls an error, as one of provider.ERRORS (2.1.197)."""
+    return _HOOK_ERRORS.get(error, error if error in ERRORS else "other")
+
+
+def moves(provider: Provider, reading: Reading) -> str:
+    """What of a screen changes only with what an agent does: no spinner, clock or counter."""
+    text = "\n".join(reading.lines[: reading.composer_row])
+    if provider.screen.busy:
+        text = re.sub(provider.screen.busy, "", text, flags=re.MULTILINE)
+    return _NO_LETTERS.sub("", text)
 
 
 def from_hook(event: str, at: float, *, error: str = "", tool: str = "") -> Sighting | None:
@@ -75,7 +105,8 @@ def judge(
     now). `since` is left as it is in `agent.state` while the level stays.
     """
     is_limited = reading is not None and _is_limited(reading, now if limited_at is None else limited_at, now)
-    found = _of_pane(agent, pane) or _of_screen(provider, reading, is_limited=is_limited)
+    limit = _limit(reading, limited_at, now) if is_limited and reading is not None else ""
+    found = _of_pane(agent, pane) or _of_screen(provider, reading, limit)
     late = now - started_at > ready_timeout_s
     if found is None:
         young = now - started_at < _SILENT_S
@@ -99,17 +130,29 @@ def _of_pane(agent: Agent, pane: Pane | None) -> AgentState | None:
     return None
 
 
-def _of_screen(provider: Provider, reading: Reading | None, *, is_limited: bool) -> AgentState | None:
+def _of_screen(provider: Provider, reading: Reading | None, limit: str) -> AgentState | None:
     """What the screen says against every other source."""
     if reading is None:
         return None
     if reading.exited:
         return AgentState(Level.EXITED, "ended by itself", source="screen")
-    if is_limited and reading.waiting in ("", _LIMIT_MENU):
-        return AgentState(Level.LIMITED, reading.limited, source="screen")
+    if limit and reading.waiting in ("", LIMIT_MENU):
+        return AgentState(Level.LIMITED, limit, source="screen")
     if dialog := _dialog(provider, reading):
         return AgentState(Level.WAITING, dialog, source="screen")
     return None
+
+
+def _limit(reading: Reading, said_at: float | None, now: float) -> str:
+    """Until when the limit on the screen holds; where it names no time, its words."""
+    until = resets_at(reading.limited, now if said_at is None else said_at)
+    return reading.limited if until is None else until_words(until, now)
+
+
+def until_words(until: float, now: float) -> str:
+    """`until 13:51`, `until Nov 23, 14:00`: local time."""
+    at, today = (datetime.fromtimestamp(each).astimezone() for each in (until, now))
+    return f"until {at:%H:%M}" if at.date() == today.date() else f"until {at:%b} {at.day}, {at:%H:%M}"
 
 
 def _is_limited(reading: Reading, said_at: float, now: float) -> bool:

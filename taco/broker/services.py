@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from taco import records
 from taco.broker.client import Client
 from taco.errors import ConflictError
-from taco.keys import PORTS, Keys
-from taco.models import Claim, EventType, Service, iso
+from taco.keys import LIMITS, PORTS, Keys
+from taco.models import Claim, EventType, Limit, Service, iso
 
 
 class Services(Client):
@@ -80,6 +82,18 @@ class Services(Client):
         args = (holder, iso(time.time()), "1" if keep else "", refused or "", *pairs)
         port, is_new = await self._script("claim_port", (PORTS,), args)
         return int(port or 0), bool(is_new)
+
+    async def put_limit(self, limit: Limit) -> None:
+        """Notes that an account is limited, for every session."""
+        await self._run("HSET", LIMITS, limit.account, json.dumps(asdict(limit)))
+
+    async def drop_limit(self, limit: Limit) -> None:
+        """Forgets the limit of an account."""
+        await self._run("HDEL", LIMITS, limit.account)
+
+    async def limits(self) -> list[Limit]:
+        """The limits of all accounts, those that are over included."""
+        return [records.limit_from(text) for text in records.mapping(await self._run("HGETALL", LIMITS)).values()]
 
     async def release_ports(self, text: str) -> int:
         """Gives back every port whose claim begins with `text`: `<session>/` or `<session>/<service> `; how many."""

@@ -80,10 +80,16 @@ def show(name: str, as_json: bool, session: str | None) -> None:
     for at, values in enumerate(found):
         if at:
             say.out()
-        for key, value in values.items():
+        for key, value in (values | {"state": _seen(values)}).items():
             text = ", ".join(value) if isinstance(value, list) else value
             if text not in (None, "", False):
                 say.out(f"{say.paint(key.ljust(12), 'dim')}  {say.clean(text)}")
+
+
+def _seen(values: Mapping[str, Any]) -> str:
+    """`busy, from hook, 3s ago`: what it does, who says so, and since when."""
+    source = f", from {values['source']}" if values["source"] else ""
+    return f"{values['state']}{source}" + (f", {say.ago(values['since'])} ago" if values["since"] else "")
 
 
 def _details(agent: Agent, queue: AgentQueue | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ EXAMPLES = {
     "start": ('start "build an api and a web page for it"', "start --session shop --dir ~/shop --review -d -"),
     "attach": ("attach shop",),
     "stop": ("stop shop", "stop --all --grace 2", "stop shop --forget"),
-    "resume": ("resume shop", "resume shop -d --env"),
+    "resume": ("resume shop", "resume shop -d --env", "resume --now"),
     "answer": ('answer "yes, in euros"', "answer k3x9a1 2"),
     "approve": ("approve", "approve k3x9a1", "approve plan"),
     "deny": ('deny k3x9a1 "not on a Friday"', 'deny plan "one agent is enough"'),
@@ -54,6 +54,7 @@ EXAMPLES = {
     "log": ("log -f", "log api --level warning"),
     "config": ("config", "config max_agents", "config edit"),
     "provider": ("provider list",),
+    "provider capture": ("provider capture mytui idle --pane %5",),
     "provider check": ("provider check claude", "provider check ~/.config/taco/providers/mytui.toml"),
     "provider classify": (
         "provider classify claude screen.ansi",

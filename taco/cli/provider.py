@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,7 +13,7 @@ from typing import Any
 import click
 
 from taco import classify as classification
-from taco import files, paths, projects
+from taco import files, paths, projects, proposing
 from taco.cli import say
 from taco.cli.body import read_body
 from taco.cli.options import Family, complete_provider, json_option
@@ -118,7 +120,6 @@ def check(file: str, capture: Path | None, as_json: bool) -> int:
 def _try_out(found: Provider, *, as_json: bool) -> int:
     """Start it, look, and end it; the worst of what was seen decides how this ends."""
     import asyncio
-    import os
     import tempfile
 
     from taco.cli.doctor import show
@@ -178,6 +179,63 @@ def classify(name: str, file: Path, title: str, as_json: bool) -> None:
         say.note(f"on the line: {say.clean(where)}")
     if seen.reading.draft.strip():
         say.note(f"draft: {say.cut(say.clean(seen.reading.draft), 60)}")
+
+
+@provider.command()
+@click.argument("name", shell_complete=complete_provider)
+@click.argument("state", metavar="STATE")
+@click.option("--pane", required=True, metavar="PANE", help="Where the CLI runs, as tmux calls it: %5, work:2.0")
+@click.option("--command", "words", default="", help="How it is started. Default: NAME.")
+@click.option("--dir", "directory", type=click.Path(path_type=Path), help="Where the screens are kept. Default: ./NAME")
+@json_option
+def capture(name: str, state: str, pane: str, words: str, directory: Path | None, as_json: bool) -> None:
+    """Keep a screen of a CLI that TACO does not know yet, and propose a provider file for it.
+
+    Start the CLI in a tmux pane, bring it to a STATE, and capture that: idle, draft (type “a draft of mine” and
+    leave it there), busy, waiting_permission (or another dialog), limited, exited. NAME.toml beside the screens is
+    made anew from all of them each time; put it into ~/.config/taco/providers/ when every screen is read as meant.
+    """
+    if not proposing.state_of(state):
+        known = "idle, draft, busy, waiting_permission, limited, exited"
+        raise UsageError(f"unknown state {state!r}", hint=f"one of: {known}")
+    directory = directory or Path.cwd() / name
+    directory.mkdir(parents=True, exist_ok=True)
+    kept = _keep_screen(pane, directory, state)
+    screens = {each.stem: each.read_text(encoding="utf-8") for each in sorted(directory.glob("*.ansi"))}
+    text = proposing.propose(name, shlex.split(words) or [name], screens)
+    file = directory / f"{name}.toml"
+    file.write_text(text, encoding="utf-8")
+    found = proposing.verdicts(text, screens)
+    if as_json:
+        rows = [{"screen": key, "wanted": wanted, "read": read} for key, (wanted, read) in found.items()]
+        say.data({"screen": str(kept), "file": str(file), "screens": rows})
+        return
+    say.out(text)
+    for key, (wanted, read) in found.items():
+        mark = say.paint("ok ", "green") if wanted == read else say.paint("not", "bold red")
+        say.out(f"{mark}  {key}: {read}" + ("" if wanted == read else f", meant to be {wanted}"))
+    say.note(f"kept {kept}; proposed {file}; try it with: taco provider check {file}")
+
+
+def _keep_screen(pane: str, directory: Path, state: str) -> Path:
+    """Write what a pane shows, attributes included, to `<state>-<width>x<height>.ansi`; raises UsageError."""
+    import subprocess
+
+    from taco.tmux.commands import socket_words
+
+    words = ["tmux", "-u", *socket_words(os.environ.get("TACO_TMUX_SOCKET", ""))]
+    size = [*words, "display-message", "-p", "-t", pane, "#{pane_id} #{pane_width}x#{pane_height}"]
+    found = subprocess.run(size, capture_output=True, text=True, check=False)
+    if found.returncode or not found.stdout.startswith("%"):
+        hint = "list them with: tmux list-panes -a"
+        raise UsageError(f"there is no pane {pane!r}: {found.stderr.strip() or 'tmux knows none'}", hint=hint)
+    target, _, extent = found.stdout.strip().partition(" ")
+    shot = subprocess.run(
+        [*words, "capture-pane", "-p", "-e", "-t", target], capture_output=True, text=True, check=True
+    )
+    path = directory / f"{state}-{extent}.ansi"
+    path.write_text(shot.stdout, encoding="utf-8")
+    return path
 
 
 @provider.command()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +17,8 @@ from taco.cli.options import complete_session, json_option
 from taco.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from taco.broker import Broker
+    from taco.models import Limit
     from taco.paths import SessionRecord
 
 
@@ -71,8 +77,9 @@ def _stop(record: SessionRecord, grace_s: float) -> None:
 @click.argument("name", required=False, metavar="[SESSION]", shell_complete=complete_session)
 @click.option("--detach", "-d", is_flag=True, help="Do not go to the session.")
 @click.option("--env", is_flag=True, help="Give the agents the environment of this call, not that of the start.")
+@click.option("--now", is_flag=True, help="Wait no longer for the end of a usage limit; of a running session, too.")
 @json_option
-def resume(name: str | None, detach: bool, env: bool, as_json: bool) -> None:
+def resume(name: str | None, detach: bool, env: bool, now: bool, as_json: bool) -> None:
     """Bring back a session that was stopped or lost its tmux: its windows, its agents, its queue.
 
     The agents get the environment that was recorded at the start: keys that have changed since need --env.
@@ -80,12 +87,17 @@ def resume(name: str | None, detach: bool, env: bool, as_json: bool) -> None:
     from taco import paths, session
 
     records = paths.sessions(paths.home())
+    if now and (record := _that_waits(name, records)):
+        _lift(record, as_json=as_json)
+        return
     if name is None:
         down = [each for each in records if not session.is_up(each)]
         if len(down) != 1:
             raise _which(down, "resume")
         name = down[0].name
     record = session.resume(paths.session(paths.home(), name), _step, environ=dict(os.environ) if env else None)
+    if now:
+        _lift(record, as_json=False)
     if as_json:
         say.data({"session": record.name, "tmux": {"socket": record.tmux_socket, "session": record.name}})
     elif detach or not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -93,6 +105,42 @@ def resume(name: str | None, detach: bool, env: bool, as_json: bool) -> None:
         say.note(f"go there with: taco attach {record.name}")
     else:
         session.attach(record, say.warn)
+
+
+def _that_waits(name: str | None, records: Sequence[SessionRecord]) -> SessionRecord | None:
+    """The running session that is meant, if one is: the only one that runs, where none is named."""
+    from taco import session
+
+    running = [each for each in records if (name in (None, each.name)) and session.is_up(each)]
+    if name is None and len(running) > 1:
+        raise _which(running, "resume --now")
+    return running[0] if running else None
+
+
+def _lift(record: SessionRecord, *, as_json: bool) -> None:
+    """Have the session's accounts tried again at once."""
+    from taco.cli.place import Place, with_broker
+    from taco.models import Event, EventType, iso
+
+    at = time.time()
+
+    async def lift(broker: Broker) -> list[Limit]:
+        ours = {each["account"] for each in json.loads((await broker.session_fields()).get("limits") or "[]")}
+        held = [limit for limit in await broker.limits() if limit.account in ours and limit.holds]
+        for limit in held:
+            await broker.put_limit(replace(limit, lifted_at=at))
+        if held:
+            told = Event(EventType.AGENT_REQUESTED, record.name, ts=iso(at), content="limits are tried again now")
+            await broker.emit(told)
+        return held
+
+    lifted = with_broker(Place(record.name, record=record), lift)
+    if as_json:
+        say.data({"session": record.name, "lifted": [limit.title for limit in lifted]})
+    elif lifted:
+        say.note(f"tried again now: {', '.join(limit.title for limit in lifted)}")
+    else:
+        say.note(f"no account of {record.name} waits for the end of a limit")
 
 
 def _step(text: str) -> None:

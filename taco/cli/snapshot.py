@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -81,6 +82,7 @@ def status_json(record: SessionRecord, seen: Snapshot) -> dict[str, Any]:
         "agents": _agents(record, seen),
         "queue": None if seen.error else asdict(seen.counts),
         "services": [_service(each) for each in seen.services],
+        "limits": json.loads(seen.fields.get("limits") or "[]"),
     }
 
 
@@ -103,6 +105,7 @@ def agent_json(agent: Agent, queue: AgentQueue | None) -> dict[str, Any]:
         "source": agent.state.source or None,
         "waiting_for": agent.waiting_for or None,
         "hold": agent.hold or None,
+        "trouble": agent.trouble or None,
         "queue_depth": queue.depth if queue else 0,
         "workspace": agent.workspace,
         "pid": agent.pid or None,

@@ -97,6 +97,9 @@ def _show(found: Mapping[str, Any], seen: Snapshot, home: Path) -> None:
     if not seen.error:
         say.out()
         say.out("queue     " + "  ".join(f"{count} {name}" for name, count in found["queue"].items()))
+    for each in found["limits"]:
+        title, text = say.paint(say.clean(each["title"]), "yellow"), say.cut(say.clean(each["text"]), 80)
+        say.out(f"limit     {title}  {text}  until {say.clock(each['until'])}; sooner: taco resume --now")
     for each in found["services"]:
         health = say.paint(each["health"], _HEALTH.get(each["health"], "dim"))
         why = f"  {say.paint(say.cut(say.clean(each['reason']), 80), 'dim')}" if each["reason"] else ""
@@ -109,7 +112,7 @@ def _agent_row(agent: Mapping[str, Any]) -> list[object]:
         state = agent["status"]
     if agent["paused"]:
         state = "paused"
-    note = agent["hold"] or agent["failed"] or agent["done"] or ""
+    note = agent["trouble"] or agent["hold"] or agent["failed"] or agent["done"] or ""
     if agent["status"] == "planned" and agent["waiting_for"]:
         note = f"waits for {agent['waiting_for']}"
     depth = "?" if agent["queue_depth"] is None else agent["queue_depth"]

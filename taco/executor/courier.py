@@ -110,6 +110,8 @@ class Courier:
         terms = Terms(self.provider.queues_when_busy, self._doors.config.busy_hold_max_s)
         waited_s = now - from_iso(waiting.ledger.queued_at) if waiting.ledger.queued_at else 0.0
         reason = hold_reason(waiting.command, self.agent, look.state, terms, waited_s=waited_s)
+        if look.state.level is not Level.BUSY:  # what it works on already is not begun by this
+            reason = reason or self._doors.parked(self.provider.name)
         reason = reason or self._over_budget()
         reason = reason or self._doors.pace.reason(waiting.command.sender, self.agent.name, now)
         if reason or look.reading is None:

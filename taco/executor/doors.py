@@ -133,3 +133,4 @@ class Doors:
     now: Callable[[], float]
     pace: Pace = field(default_factory=Pace)
     token_budget: Callable[[], int] = lambda: 0  # of every agent; 0: no limit
+    parked: Callable[[str], str] = lambda _: ""  # why no agent of this provider must begin any work now

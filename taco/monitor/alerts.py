@@ -38,7 +38,7 @@ def alert_lines(snapshot: Snapshot | None, trouble: Trouble, now: float, most: i
     """At most `most` bars; the last one counts what did not fit."""
     bars = trouble_lines(snapshot, trouble, now)
     if snapshot is not None:
-        bars += _waiting_bars(snapshot) + _asking_bars(snapshot) + _spec_bars(snapshot)
+        bars += _limit_bars(snapshot) + _waiting_bars(snapshot) + _asking_bars(snapshot) + _spec_bars(snapshot)
     if len(bars) > most:
         more = len(bars) - most + 1
         bars = [*bars[: most - 1], _bar("wait", said(f"… and {more} more: i lists them"))]
@@ -83,6 +83,15 @@ def _silence(snapshot: Snapshot, now: float) -> str:
     if snapshot.executor_age_s > SILENT_S:
         return f"the executor is gone for {age(snapshot.executor_age_s)}, messages wait"
     return ""
+
+
+def _limit_bars(snapshot: Snapshot) -> list[Line]:
+    bars = []
+    for each in snapshot.limits:
+        what = f" rests until {clock(str(each['until']), '%H:%M')}: {each['text']}"
+        spans = (Span(" ◔ "), said(str(each["title"]), "strong"), said(what))
+        bars.append(Line(spans, right=(said("  sooner: taco resume --now "),), style="bar-wait"))
+    return bars
 
 
 def _waiting_bars(snapshot: Snapshot) -> list[Line]:

@@ -150,6 +150,10 @@ def waiting(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         if shows_dialog(agent):
             detail = agent.state.detail or "a dialog"
             yield f"dialog {agent.name} {detail}", clean(f"{agent.name}: {detail}, in window {agent.window}")
+    for each in snapshot.limits:
+        until = clock(str(each["until"]), "%H:%M")
+        text = f"{each['title']} rests until {until}: {each['text']}; sooner: taco resume --now"
+        yield f"limit {each['account']} {each['until']}", clean(text)
     if waits(snapshot.spec):
         yield "plan", "the plan of the team; taco spec show, then taco spec approve or taco spec reject"
 

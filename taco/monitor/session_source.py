@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
@@ -104,6 +105,7 @@ class SessionSource:
             last_messages=dict(self._last_messages),
             work=dict(self._work),
             minutes=dict(self._minutes),
+            limits=tuple(json.loads(fields.get("limits") or "[]")),
             executor_age_s=age,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from taco.inbox import Note
 from taco.models import Agent, AgentQueue, Ask, Event, QueueCounts, Service
@@ -33,6 +33,7 @@ class Snapshot:
     last_messages: Mapping[str, str] = field(default_factory=dict)  # agent -> text
     work: Mapping[str, str] = field(default_factory=dict)  # agent -> the message it was given last
     minutes: Mapping[int, int] = field(default_factory=dict)  # epoch minute -> messages that were sent in it
+    limits: tuple[Mapping[str, Any], ...] = ()  # accounts that are served no more: title, text, until (ISO), guessed
     executor_age_s: float | None = None  # age of the executor's heartbeat; None: there never was one
 
 

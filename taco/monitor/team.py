@@ -193,6 +193,8 @@ def note(agent: Agent, queue: AgentQueue, question: str) -> Span:
         return said(agent.failed or "failed", "bad")
     if agent.status is AgentStatus.PLANNED:
         return said(f"waits for {agent.waiting_for or ', '.join(agent.wait_for) or 'its turn'}", "quiet")
+    if agent.trouble:
+        return said(agent.trouble, "warn")
     if hold := agent.hold or queue.hold:
         return said(f"hold: {hold}", "warn")
     if agent.status is AgentStatus.DONE:

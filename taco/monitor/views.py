@@ -159,6 +159,7 @@ def detail_lines(agent: Agent | None, snapshot: Snapshot, now: float, width: int
         ("tells", ", ".join(agent.notifies), ""),
         ("works on", snapshot.work.get(agent.name, "") if seen.style == "busy" else "", ""),
         ("queue", _queue_words(queue), ""),
+        ("trouble", agent.trouble, "warn"),
         ("hold", agent.hold or queue.hold, "warn"),
         ("done", agent.done, "good"),
         ("failed", agent.failed, "bad"),

@@ -32,9 +32,11 @@ from taco.orchestrator.health import Health
 from taco.orchestrator.journal import Journal
 from taco.orchestrator.notices import Notices
 from taco.orchestrator.outbox import Outboxes
+from taco.orchestrator.parking import Parking
 from taco.orchestrator.planning import Planning
 from taco.orchestrator.settings import LiveSettings
 from taco.orchestrator.team import Team
+from taco.orchestrator.troubles import Troubles
 from taco.pace import Pace
 from taco.paths import SessionRecord
 from taco.spool import changes
@@ -46,13 +48,20 @@ LEASE_MS = 10_000
 FENCE = "@taco_executor"  # what the guard compares before every key
 ROUND_S = 1.0
 QUIET_ROUND_S, QUIET_AFTER_S = 2.0, 10.0  # once everybody has been at rest for so long
-STARTING_ROUND_S = 0.1
+STARTING_ROUND_S, ENDING_ROUND_S = 0.1, 0.05
 HAND_OVER = -1  # not an exit code: this process becomes another release's executor
 GOODBYE_S = 3.0  # for each of the things to do before the end
 END_S = 4.5  # for all of them: `taco stop` kills after 5 s
 AGAIN_S, AGAIN_MOST_S = 0.5, 30.0
 LASTED_S = 5.0  # what went well for so long is tried again soon
-_HURRIED = ("agent.done", "agent.failed", "spec.", "ask.", EventType.AGENT_REQUESTED)  # the team waits for them
+_HURRIED = (
+    "agent.done",
+    "agent.failed",
+    "spec.",
+    "ask.",
+    "account.",
+    EventType.AGENT_REQUESTED,
+)  # the team waits for them
 
 
 def run(name: str) -> int:
@@ -219,6 +228,7 @@ async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
         redis_url=record.redis_url,
         yolo=record.yolo,
     )
+    parked: dict[str, str] = {}
     observer = Observer(pipe, time.time, ready_timeout_s=config.ready_timeout_s)
     for directory in ("spool", "bodies", "buffers"):
         (record.directory / directory).mkdir(mode=0o700, exist_ok=True)
@@ -234,6 +244,7 @@ async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
         now=time.time,
         pace=Pace(config.loop_limit),
         token_budget=settings.token_budget,
+        parked=lambda provider: parked.get(provider, ""),
     )
     await broker.put_session(
         {
@@ -255,6 +266,7 @@ async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
         ground=ground,
         hand=Hand(record.name, pipe, guard),
         settings=settings.now,
+        parked=parked,
         providers=files.providers(paths.config_home(), record.home, record.project_dir),
     )
 
@@ -296,6 +308,8 @@ class Run:
         self._asking = Asking(desk)
         self._monitor = upkeep.Monitor(desk)
         self._notices = Notices(desk)
+        self._parking = Parking(desk, self._notices)
+        self._troubles = Troubles(desk, self._notices)
         self._health = Health(desk)
         self._status_line = status_line.StatusLine(desk.pipe, desk.name)
         self._follower = Follower(desk.broker, journal, self._hurry)
@@ -380,6 +394,8 @@ class Run:
         desk.keep_team()
         await self._outboxes.step()
         await self._team.note_states(await desk.observer.sweep())
+        await self._parking.step()
+        await self._troubles.step()
         await self._asking.step()
         await self._notices.step()
         for name in await desk.broker.waiting_agents():
@@ -387,8 +403,10 @@ class Run:
         await self._status_line.show(status_line.count(desk.team, self._notices.questions, plan=self._planning.waits))
 
     def _rest_s(self) -> float:
-        """Until the next round: short while somebody starts, as the next ones wait for that, long while all rest."""
+        """Until the next round: short while somebody starts or ends a turn, as others wait for that, long at rest."""
         team, quiet_since = self._desk.team, self._desk.now() - QUIET_AFTER_S
+        if self._desk.observer.is_ending():
+            return ENDING_ROUND_S
         if any(agent.status is AgentStatus.STARTING for agent in team):
             return STARTING_ROUND_S
         resting = all(agent.state.level is not Level.BUSY and agent.state.since < quiet_since for agent in team)

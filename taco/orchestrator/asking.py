@@ -16,6 +16,7 @@ from taco.hooks import HookEvent
 from taco.message import ONE_LINE, preview
 from taco.models import Agent, Ask, EventType, Level, iso
 from taco.orchestrator.desk import Desk
+from taco.state import LIMIT_MENU
 
 GONE = "answered in its window, or gone"
 _ID_LENGTH = 6
@@ -76,14 +77,22 @@ class Asking:
 
     def _approve(self, agent: Agent, ask: Ask, dialog: OpenDialog) -> None:
         """Say yes where a rule of the person's does; once for each ask, and beside the round: it takes a moment."""
-        if ask.id in self._tried or ask.kind != "permission":
+        if ask.id in self._tried:
+            return
+        if ask.kind == LIMIT_MENU:
+            self._answer(agent, ask, Option("Escape", "Escape"), "the limit is over")
+        if ask.kind != "permission":
             return
         asked = self._desk.observer.request(agent.name)
         found, option = self._rule(agent, asked, dialog) if asked else "", yes(dialog.options)
         if not found or option is None:
             return
+        self._answer(agent, ask, option, f"by your rule {found}", found)
+
+    def _answer(self, agent: Agent, ask: Ask, option: Option, why: str, rule: str = "") -> None:
+        """Press an option's key, once for each ask."""
         self._tried.add(ask.id)
-        task = asyncio.create_task(self._press(agent, ask, option, found), name=f"approve {ask.id}")
+        task = asyncio.create_task(self._press(agent, ask, option, why, rule), name=f"approve {ask.id}")
         self._pressing.add(task)
         task.add_done_callback(self._pressing.discard)
 
@@ -102,14 +111,14 @@ class Asking:
         )
         return rules.matching(held, request) if rules.is_shown(request, dialog.text) else ""
 
-    async def _press(self, agent: Agent, ask: Ask, option: Option, rule: str) -> None:
+    async def _press(self, agent: Agent, ask: Ask, option: Option, why: str, rule: str) -> None:
         desk = self._desk
         try:
             gone = await desk.hand.press(ask, agent, desk.provider_of(agent), option.key)
         except TacoError as error:
             log.warning("ask.not_approved", agent=agent.name, ask=ask.id, rule=rule, error=error.message)
             return
-        what = f"{option} by your rule {rule}"
+        what = f"{option} {why}"
         if not gone:
             what += ", and the dialog still stands"
         await desk.tell(

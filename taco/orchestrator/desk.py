@@ -44,6 +44,7 @@ class Desk:
     providers: Mapping[str, Provider]
     hand: Hand
     settings: Callable[[], Config]  # as the files say now
+    parked: dict[str, str] = field(default_factory=dict)  # provider -> why none of its agents begins any work now
     team: list[Agent] = field(default_factory=list)  # as Redis had it at the beginning of this round
     _kept_team: list[Agent] = field(default_factory=list)
     _kept: tuple[dict[str, str], ...] = ()
@@ -111,14 +112,21 @@ class Desk:
         )
 
     async def message(
-        self, target: str, text: str, *, sender: str = TACO, key: str, priority: Priority = Priority.NORMAL
+        self,
+        target: str,
+        text: str,
+        *,
+        sender: str = TACO,
+        key: str,
+        priority: Priority = Priority.NORMAL,
+        when: When = When.IDLE,
     ) -> None:
         """Queue a message of TACO's own, once: the same `key` is the same message, in the words it had first.
 
         When the queue is full, TACO's words go ahead of it; those of an agent raise QueueFullError.
         """
         command_id = f"t{hashlib.sha256(f'{self.name}/{target}/{key}'.encode()).hexdigest()[:15]}"
-        command = Command(command_id, sender, target, text, priority, When.IDLE, iso(self.now()))
+        command = Command(command_id, sender, target, text, priority, when, iso(self.now()))
         with contextlib.suppress(ConflictError):  # it was sent already, and what it tells of has changed since
             try:
                 await self.broker.enqueue(command)

@@ -41,6 +41,7 @@ class Notices:
         self._told_at: dict[str, float] = {}  # epoch seconds; of the plan too, which no ask stands for
         self._missing: set[str] = set()  # programs that were found missing
         self._sending: set[asyncio.Task[None]] = set()
+        self._news: list[str] = []  # what needs no answer, and was not told yet
 
     @property
     def questions(self) -> list[Ask]:
@@ -51,12 +52,19 @@ class Notices:
         """An event that may change what waits."""
         self._look = self._look or str(event.type).startswith(_NEWS)
 
+    def alert(self, text: str) -> None:
+        """Tell the person of something that needs no answer, with the next round, or when the quiet hours are over."""
+        self._news.append(text)
+
     async def step(self) -> None:
         """One round: tell of what is due; costs nothing while nothing waits."""
         if self._look:
             self._look = False
             await self._read()
         config, now = self._desk.settings(), self._desk.now()
+        if self._news and not is_quiet(config.quiet_hours, datetime.fromtimestamp(now).astimezone().time()):
+            text, self._news = "\n".join(self._news), []
+            self._send(config, f"taco {self._desk.name}", text, [])
         new = [ask for ask in self._waiting.values() if ask.id not in self._told_at]
         again = [ask for ask in self._waiting.values() if now - self._told_at.get(ask.id, now) >= config.notify_again_s]
         if not any(now - from_iso(ask.opened_at) >= SETTLES_S for ask in new) and not again:
@@ -88,6 +96,10 @@ class Notices:
             waits = f"has waited since {ask.opened_at}: {preview(ask.question, ONE_LINE)}"
             await desk.tell(EventType.ASK_REMINDED, waits, agent=ask.agent, level="warning", data={"ask": ask.id})
         title, text = words(desk.name, told, len(self._waiting))
+        self._send(config, title, text, told)
+
+    def _send(self, config: Config, title: str, text: str, told: Sequence[Ask]) -> None:
+        """By every way that is set, beside the rounds."""
         if "bell" in config.notify:
             self._ring()
         sends: list[Coroutine[None, None, None]] = []
@@ -97,7 +109,7 @@ class Notices:
             program, *rest = shlex.split(config.notify_command)
             sends.append(self._run([str(Path(program).expanduser()), *rest, f"{title}\n{text}"]))
         if config.notify_webhook:
-            sends.append(_post(config.notify_webhook, payload(desk.name, title, text, told)))
+            sends.append(_post(config.notify_webhook, payload(self._desk.name, title, text, told)))
         for send in sends:
             task = asyncio.create_task(send, name="notice")
             self._sending.add(task)

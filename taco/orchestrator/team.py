@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from taco import brief, files, log, schedule
+from taco import brief, doctor, files, log, schedule
 from taco.errors import BrokerError, MissingProgramError, QueueFullError, TacoError, TemporaryError, TmuxGoneError
 from taco.models import (
     GONE_LEVELS,
@@ -48,6 +49,7 @@ class Team:
         self._ended: set[int] = set()  # processes of agents that were restarted: on their way out
         self._changing: dict[str, asyncio.Task[None]] = {}  # agents that are being ended, beside the rounds
         self._told_person: set[str] = set()
+        self._releases: dict[str, asyncio.Task[None]] = {}  # provider -> the look at its program's version
 
     async def step(self) -> None:
         """One round: adopt and start agents, take over requests, tell what is done."""
@@ -164,10 +166,13 @@ class Team:
     async def _start_planned(self) -> None:
         desk = self._desk
         plan = schedule.ready(desk.team, concurrency=desk.config.start_concurrency)
-        await _all(self._launch(agent) for agent in plan.start if agent.name not in self._changing)
+        starts = [agent for agent in plan.start if agent.provider not in desk.parked]
+        await _all(self._launch(agent) for agent in starts if agent.name not in self._changing)
+        parked = {agent.name: desk.parked[agent.provider] for agent in plan.start if agent.provider in desk.parked}
         for agent in desk.team:
-            reason = plan.blocked.get(agent.name, "").removeprefix("waits for ")
-            if agent.status is AgentStatus.PLANNED and reason != agent.waiting_for and agent.name in plan.blocked:
+            blocked = agent.name in plan.blocked or agent.name in parked
+            reason = plan.blocked.get(agent.name, parked.get(agent.name, "")).removeprefix("waits for ")
+            if agent.status is AgentStatus.PLANNED and reason != agent.waiting_for and blocked:
                 await desk.broker.set_agent(agent.window, {"waiting_for": reason})
             if agent.name in plan.stuck and self._blocked.get(agent.name) != reason:
                 await self._tell_stuck(agent, reason)
@@ -215,6 +220,9 @@ class Team:
             if resume and text and not desk.agents.can_resume(agent, provider):
                 text += await self._lost(agent)
             launched = await desk.agents.launch(launched, provider, text, resume=resume)
+            if provider.versions and provider.name not in self._releases:
+                look = asyncio.create_task(self._look_at_release(provider), name=f"release {provider.name}")
+                self._releases[provider.name] = look
         if provider.first_prompt == "paste" and not (resume and provider.resume):
             await desk.message(agent.name, text, key=f"brief/{launched.launched_at}", priority=Priority.HIGH)
         now = next((each for each in await desk.broker.agents() if each.name == agent.name), agent)
@@ -232,6 +240,17 @@ class Team:
         await desk.tell(kind, where, agent=agent.name, data={"window": launched.window, "pid": launched.pid})
         desk.team = [launched if each.name == agent.name else each for each in desk.team]
         self._watch(launched)
+
+    async def _look_at_release(self, provider: Provider) -> None:
+        """Say so where a CLI is of a release that its rules were not tested with; beside the rounds."""
+        path = shutil.which(provider.command[0], path=self._desk.ground.environ.get("PATH"))
+        if path is None:
+            return  # told where it is started
+        _, version = await asyncio.to_thread(doctor.version_of, path)
+        if version and not doctor.tested(version, provider.versions):
+            what = f"{provider.title or provider.name} {version} is not a release that TACO was tested with"
+            text = f"{what} ({provider.versions}): where its screen differs, messages wait; see: taco provider check"
+            await self._desk.tell(EventType.PROVIDER_UNTESTED, text, level="warning", data={"provider": provider.name})
 
     async def _pick_up(self, agent: Agent, provider: Provider) -> None:
         """What it was in the middle of does not go on by itself: it is told to, and what it had not seen."""

@@ -20,6 +20,7 @@ from taco.models import (
     CommandState,
     Event,
     Ledger,
+    Limit,
     Outcome,
     Priority,
     Service,
@@ -73,6 +74,7 @@ class Memory:
         self._finished: dict[str, list[dict[str, str]]] = {"dead": [], "unconfirmed": [], "completed": []}
         self._asks: dict[str, Ask] = {}
         self._services: dict[str, Service] = {}
+        self._limits: dict[str, Limit] = {}
         self._claims: dict[int, Claim] = {}
         self._counters: Counter[str] = Counter()
         self._events: list[Event] = []

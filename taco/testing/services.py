@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from taco import records
 from taco.errors import ConflictError
-from taco.models import Claim, EventType, Service
+from taco.models import Claim, EventType, Limit, Service
 from taco.testing.memory import Memory
 
 
@@ -76,6 +76,18 @@ class Services(Memory):
             self._claims = {at: claim for at, claim in self._claims.items() if claim.holder != holder}
             self._claims[port] = Claim(holder, self._now())
         return port, bool(port) and port not in held
+
+    async def put_limit(self, limit: Limit) -> None:
+        """Notes that an account is limited."""
+        self._limits[limit.account] = limit
+
+    async def drop_limit(self, limit: Limit) -> None:
+        """Forgets the limit of an account."""
+        self._limits.pop(limit.account, None)
+
+    async def limits(self) -> list[Limit]:
+        """The limits of all accounts, those that are over included."""
+        return list(self._limits.values())
 
     async def release_ports(self, text: str) -> int:
         """Gives back every port whose claim begins with `text`: `<session>/` or `<session>/<service> `; how many."""

@@ -72,7 +72,7 @@ def house(stub: ClaudeStub) -> Iterator[RealHouse]:
         bare = ["claude", "--session-id", "{session_id}", "-n", "{agent}"]
         (house.project / "slow" / ".claude").mkdir(parents=True)
         (house.project / "slow" / ".claude" / "settings.json").write_text(json.dumps({"hooks": REFUSING}))
-        house.variant("deaf", hooks="", evidence=["hook"], command=bare)
+        house.variant("deaf", hooks="", evidence=["hook"], command=bare, versions="1.0, 1.1")
         yield house
 
 
@@ -279,6 +279,12 @@ def test_without_hooks_the_transcript_tells(crew: RealSession) -> None:
     crew.hears("alpha", said("person", "alpha", "your hooks are gone"))
     crew.idle("alpha")
     crew.delivered(crew.tell("alpha", "your hooks are back"), "hook")
+
+
+def test_a_release_that_was_not_tested_is_told_once(crew: RealSession) -> None:
+    (event,) = wait_for(lambda: crew.events("provider.untested"), what=crew.describe)
+    assert (event["level"], event["data"]["provider"]) == ("warning", "deaf")
+    assert "is not a release that TACO was tested with (1.0, 1.1)" in event["content"]
 
 
 def test_only_a_hook_of_this_process_with_this_text_after_enter_counts(crew: RealSession) -> None:

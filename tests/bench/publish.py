@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- numbers: written by python -m tests.bench.publish -->", "<!-- end of the numbers -->"
-ORDER = ("chaos", "delivery", "throughput", "peers", "start", "enqueue", "cli", "idle", "memory", "parse")
+ORDER = ("chaos", "delivery", "reaction", "throughput", "peers", "start", "enqueue", "cli", "idle", "memory", "parse")
 FIELDS = ("what", "value", "unit", "peer", "peer_name", "at_most", "at_least", "note")
 
 

@@ -16,9 +16,11 @@ from taco import doctor
 from taco.cli.config import _template
 from taco.config import Config, Layer, merge
 from taco.models import Ask, Command
-from tests.cli.conftest import Shop, taco
+from tests.cli.conftest import Done, Shop, taco
 from tests.support.paths import ROOT
 from tests.support.terminal import Terminal
+from tests.support.tmux import Tmux
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -225,7 +227,9 @@ def test_fish_completes_too(shop: Shop, in_path: str, require: Callable[..., Pat
 
 def test_zsh_completes_too(shop: Shop, in_path: str, tmp_path: Path, require: Callable[..., Path]) -> None:
     shop.do(lambda broker: broker.open_ask(Ask("k3x9a1", "web", "Which colour?", "2026-01-01T00:00:00.000Z")))
-    (tmp_path / ".zshrc").write_text('autoload -Uz compinit; compinit -u -D; eval "$(taco completion zsh)"; PS1="ready "\n')
+    (tmp_path / ".zshrc").write_text(
+        'autoload -Uz compinit; compinit -u -D; eval "$(taco completion zsh)"; PS1="ready "\n'
+    )
     env = {**os.environ, "PATH": in_path, "ZDOTDIR": str(tmp_path)}
     with contextlib.closing(Terminal([str(require("zsh")), "-i"], env, tmp_path)) as terminal:
         terminal.shows("ready ")
@@ -233,3 +237,35 @@ def test_zsh_completes_too(shop: Shop, in_path: str, tmp_path: Path, require: Ca
         terminal.shows("k3x9a1")
         terminal.press("\x15taco send a\t")
         terminal.shows("api")
+
+
+SHOWS = r"""printf 'hello\n> '; while read -r line; do printf '\033[2J\033[H%b\n> ' "$line"; done"""
+
+
+def test_a_new_cli_is_captured_state_by_state(taco_home: Path, tmux: Tmux, tmp_path: Path) -> None:
+    pane = tmux.pane("sh", "-c", SHOWS)
+    env = {"TACO_TMUX_SOCKET": tmux.socket}
+
+    def capture(state: str) -> Done:
+        return taco("provider", "capture", "mytui", state, "--pane", pane, env=env, cwd=tmp_path)
+
+    wait_for(lambda: tmux.screen(pane).startswith("hello\n>"))
+    assert "ok   idle-" in capture("idle").out
+    tmux.run("send-keys", "-t", pane, "-l", "a draft of mine")
+    wait_for(lambda: "> a draft of mine" in tmux.screen(pane))
+    done = capture("draft")
+    assert "composer = '^> (?P<draft>.*)$'" in done.out
+    tmux.run("send-keys", "-t", pane, "C-u")
+    tmux.run("send-keys", "-t", pane, "-l", "Thinking (5s, esc stops)")
+    tmux.run("send-keys", "-t", pane, "Enter")
+    wait_for(lambda: tmux.screen(pane).startswith("Thinking"))
+    found = taco("provider", "capture", "mytui", "busy", "--pane", pane, "--json", env=env, cwd=tmp_path).json
+    assert {each["screen"].partition("-")[0]: each["read"] for each in found["screens"]} == {
+        "busy": "busy",
+        "draft": "idle",
+        "idle": "idle",
+    }
+    assert taco("provider", "check", found["file"]).code == 0
+    assert capture("what").code == 2
+    wrong = taco("provider", "capture", "mytui", "idle", "--pane", "%9999", env=env, cwd=tmp_path)
+    assert (wrong.code, "there is no pane '%9999'" in wrong.err) == (2, True)

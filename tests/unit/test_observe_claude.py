@@ -10,6 +10,7 @@ import pytest
 
 from taco.models import Agent, Evidence, Level
 from taco.observe import Observer
+from taco.state import Refusal
 from taco.tmux.commands import PANE_FORMAT, CommandPipe
 from taco.transcript import transcript_path
 from tests.recording import screens_of
@@ -59,6 +60,10 @@ class Eyes:
         self.now += after_s
         self.tmux.screen = screen or self.tmux.screen
         return (await self.observer.look("backend")).state.level
+
+    async def refused(self, screen: str, *, after_s: float = 0.0) -> Refusal | None:
+        await self.level(screen, after_s=after_s)
+        return self.observer.refused("backend")
 
     def hook(self, event: str, *, in_s: float = 0.0, pid: int = PID, **said: str) -> None:
         name = f"{int((self.now + in_s) * 1e9)}-{pid}-{event}.json"
@@ -144,3 +149,19 @@ async def test_a_limit_counts_from_when_it_was_said(eyes: Eyes, said: str, level
     assert await eyes.level("limited", after_s=2) is level
     assert await eyes.level(after_s=7_200) is Level.IDLE
     assert await eyes.level(after_s=80_000) is Level.IDLE
+
+
+async def test_turns_that_are_refused_are_counted_until_one_goes_well(eyes: Eyes) -> None:
+    assert await eyes.refused("idle_replied") is None
+    for count in (1, 2):
+        eyes.hook("StopFailure", error="server_error", last_assistant_message="API Error: 500\nInternal", in_s=count)
+        found = await eyes.refused("error_server_error", after_s=count)
+        assert found is not None
+        assert (found.kind, found.count) == ("server_error", count)
+        assert found.text.startswith("API Error: 500 Internal server error.")  # as the screen has it
+    eyes.hook("StopFailure", error="overloaded", in_s=3)
+    found = await eyes.refused("idle_replied", after_s=3)
+    assert found is not None
+    assert (found.kind, found.text, found.count) == ("overloaded", "", 1)
+    eyes.hook("Stop", in_s=4)
+    assert await eyes.refused("idle_replied", after_s=4) is None
