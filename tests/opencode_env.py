@@ -23,7 +23,7 @@ def configuration(url: str, **more: Any) -> dict[str, Any]:
         "options": {"baseURL": url, "apiKey": "not-a-key"},
         "models": {"stub-model": {"name": "Stub Model", "limit": {"context": 200_000, "output": 8_000}}},
     }
-    return {
+    configured: dict[str, Any] = {
         "autoupdate": False,
         "share": "disabled",
         "snapshot": False,
@@ -33,6 +33,7 @@ def configuration(url: str, **more: Any) -> dict[str, Any]:
         "provider": {"stub": provider},
         **more,
     }
+    return {name: value for name, value in configured.items() if value is not None}
 
 
 def opencode_environment(stub: ChatStub, root: Path, project: Path, **config: Any) -> dict[str, str]:

@@ -49,16 +49,16 @@ DIALOG = """\
 ┃"""
 COMPOSER = "┃\n┃  not a draft\n┃\n┃  Build · Stub Model Stub\n╹▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀"
 DIFF = "- ┃  old\n+ ┃  new\n+ ⬝■■■■■■⬝  esc interrupt"
-MENU = f"Commands{' ' * 41}esc"
+MENU = f"Commands{' ' * 41}esc"  # 52 columns
 FRESH: dict[str, Any] = {"composer": True, "ghost": True}
 READY: dict[str, Any] = {"composer": True}
 DRAFT: dict[str, Any] = {"composer": True}
 ASKS = {"edit": "ask", "webfetch": "ask", "bash": {"*": "ask", "sleep *": "allow"}}
 WAITS = {"<<limit 7>>": ("Rate limit reached", "7"), "<<limit 3600>>": ("Rate limit reached", "3600")}
 REFUSED = {
-    "<<refuse key>>": (401, "Incorrect API key provided."),
-    "<<refuse quota>>": (400, "You exceeded your current quota, please check your plan and billing details."),
-    "<<refuse model>>": (404, "The model does not exist."),
+    "<<refuse 1>>": (401, "Incorrect API key provided."),
+    "<<refuse 2>>": (400, "You exceeded your current quota, please check your plan and billing details."),
+    "<<refuse 3>>": (404, "The model does not exist."),
 }
 
 
@@ -258,10 +258,9 @@ def dialogs(cli: Recorder) -> None:
 
 def endings(cli: Recorder) -> None:
     """Errors, limits, and the end."""
-    for name in ("key", "quota", "model"):
-        answered(cli, f"<<refuse {name}>>", "▣ ")
-        cli.shows(REFUSED[f"<<refuse {name}>>"][1][:24])
-        kind = {"key": "authentication", "quota": "billing"}.get(name, "")
+    for at, (name, kind) in enumerate((("key", "authentication"), ("quota", "billing"), ("model", "")), 1):
+        answered(cli, f"<<refuse {at}>>", "▣ ")
+        cli.shows(REFUSED[f"<<refuse {at}>>"][1][:24])
         cli.shot(f"idle_error_{name}", **READY, **({"error": kind} if kind else {}))
     answered(cli, "hello again")
     cli.shot("idle_after_error", **READY)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from taco.agents import Agents, Ground, write_command
 from taco.brief import agent_values
+from taco.errors import UsageError
 from taco.files import load_provider
 from taco.models import Agent
 from taco.provider import Provider
