@@ -54,7 +54,7 @@ FRESH: dict[str, Any] = {"composer": True, "ghost": True}
 READY: dict[str, Any] = {"composer": True}
 DRAFT: dict[str, Any] = {"composer": True}
 ASKS = {"edit": "ask", "webfetch": "ask", "bash": {"*": "ask", "sleep *": "allow"}}
-WAITS = {"<<limit 7>>": ("Rate limit reached", "7"), "<<limit 3600>>": ("Rate limit reached", "3600")}
+WAITS = {"<<limit 3600>>": ("Rate limit reached", "3600")}
 REFUSED = {
     "<<refuse 1>>": (401, "Incorrect API key provided."),
     "<<refuse 2>>": (400, "You exceeded your current quota, please check your plan and billing details."),
@@ -264,14 +264,6 @@ def endings(cli: Recorder) -> None:
         cli.shot(f"idle_error_{name}", **READY, **({"error": kind} if kind else {}))
     answered(cli, "hello again")
     cli.shot("idle_after_error", **READY)
-    cli.enter("<<error 503>>")
-    cli.shows("[retrying in")
-    cli.shot("busy_retrying", **READY, busy=True, retrying=True)
-    interrupted(cli)
-    cli.enter("<<limit 7>>")
-    cli.shows("[retrying in")
-    cli.shot("busy_retrying_limit", **READY, busy=True, retrying=True)
-    interrupted(cli)
     cli.enter("<<limit 3600>>")
     cli.shows("[retrying in 59m")
     cli.shot("limited", **READY, limit="Rate limit reached", retrying=True)
@@ -280,6 +272,13 @@ def endings(cli: Recorder) -> None:
     cli.shot("idle_after_limit", **READY)
     cli.enter("/exit")
     cli.shot("exited", exited=True)
+
+
+def retries(cli: Recorder) -> None:
+    """The CLI tries again by itself."""
+    cli.enter("<<error 503>>")
+    cli.shows("[retrying")
+    cli.shot("busy_retrying", **READY, busy=True, retrying=True)
 
 
 def first_runs(stub: ChatStub, size: tuple[int, int], manifest: dict[str, Expected]) -> None:
@@ -298,7 +297,9 @@ def main(only: str = "") -> None:
     """Every part whose name and width contain `only`."""
     with ChatStub(limits) as stub:
         launch = partial(launched, stub)
-        alone = [(part.__name__, on_its_own(launch, part)) for part in (drafts, work, scrollback, dialogs, endings)]
+        alone = [
+            (part.__name__, on_its_own(launch, part)) for part in (drafts, work, scrollback, dialogs, endings, retries)
+        ]
         record(SCREENS, [*alone, (first_runs.__name__, partial(first_runs, stub))], only)
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from taco.choices import choose, no, options_from, yes
 from taco.dialog import open_dialog
+from taco.errors import ConfigError
+from taco.provider import parse_provider
 from taco.rules import Request, is_shown
 from taco.screen import read_screen
 from tests.recording import screens_of
@@ -87,3 +89,9 @@ def test_a_question_is_answered_by_its_words(size: str) -> None:
     assert blue is not None
     assert blue.key == "2"
     assert found.text == "Which colour?"
+
+
+def test_only_keys_that_answer_a_dialog_may_be_named_so() -> None:
+    screen = {"waiting": [{"name": "permission", "match": "x", "answers": {"C-c": "Stop"}}]}
+    with pytest.raises(ConfigError, match="'C-c' is no key that answers: Enter or Escape"):
+        parse_provider({"name": "x", "command": ["x"], "screen": screen}, "x.toml")
