@@ -15,7 +15,15 @@ from typing import Any
 
 from taco import processes
 from taco.errors import UsageError
-from taco.hooks import TOOLS, codex_arguments, policy_toml, settings_json, verbs_of
+from taco.hooks import (
+    OPENCODE_CONFIG,
+    TOOLS,
+    codex_arguments,
+    opencode_config,
+    policy_toml,
+    settings_json,
+    verbs_of,
+)
 from taco.models import Agent, AgentState, AgentStatus, Level, iso
 from taco.paths import largest, make_private, messages_file, newest, write_private
 from taco.processes import Process
@@ -87,7 +95,8 @@ class Agents:
         resume = resume and self.can_resume(agent, provider)
         agent = replace(agent, session_id=_session_id(agent, provider, resume=resume))
         argv = self._argv(agent, provider, brief, resume=resume, tools=tools)
-        launch = {"argv": argv, "cwd": str(workspace), "env": self.environment(agent, provider)}
+        hooks = self._hook_environment(agent, provider, resume=resume, tools=tools)
+        launch = {"argv": argv, "cwd": str(workspace), "env": self.environment(agent, provider) | hooks}
         path = self._private("launch", f"{agent.name}.json", json.dumps(launch))
         pane = agent.pane or await windows.open_window(
             self._pipe, ground.session, agent.window, agent.name, cwd=str(workspace)
@@ -160,6 +169,23 @@ class Agents:
         extra = {**provider.env, **(provider.yolo_root_env if as_root else {})}
         return {**ground.environ, **extra, **own}
 
+    def _hook_environment(self, agent: Agent, provider: Provider, *, resume: bool, tools: bool) -> dict[str, str]:
+        """The hooks of this launch, where they are variables. Raises UsageError for one of the person's in the way."""
+        if provider.hooks != "opencode":
+            return {}
+        options = {
+            "spool": str(self._ground.spool(agent.name)),
+            "transcripts": str(self._ground.directory / "transcripts"),
+            "source": "resume" if resume else "startup",
+            "session": agent.session_id,
+            "allow": [f"taco {verb}" for verb in verbs_of(agent.name)],
+        }
+        handed = self._handed(agent, provider, tools=tools)
+        try:
+            return {OPENCODE_CONFIG: opencode_config(self._ground.environ.get(OPENCODE_CONFIG, ""), options, handed)}
+        except ValueError as error:
+            raise UsageError(f"{OPENCODE_CONFIG} of your environment {error}", hint="mend or unset it") from None
+
     def left_over(self, agent: Agent, provider: Provider) -> LeftOver:
         """What the agent's process left undone in its conversation; nothing where there is no transcript."""
         path = self._transcript(agent, provider)
@@ -186,7 +212,14 @@ class Agents:
 
     def _transcript(self, agent: Agent, provider: Provider) -> Path | None:
         cwd = str(self._ground.workspace(agent))
-        path = provider.located(provider.transcript, self._ground.environ, cwd=cwd, session_id=agent.session_id)
+        ground = self._ground
+        path = provider.located(
+            provider.transcript,
+            ground.environ,
+            cwd=cwd,
+            session_id=agent.session_id,
+            session_dir=str(ground.directory),
+        )
         if not path:
             return None
         return largest(path) if provider.empty_transcripts else newest(path)
@@ -206,7 +239,7 @@ class Agents:
             argv += codex_arguments(values["settings"])
         if provider.first_prompt == "argument" and brief and not resume:
             short = len(brief.encode()) <= _LONGEST_WORD
-            argv.append(brief if short else f"Read your brief in {values['brief_file']} first.")
+            argv += [*provider.prompt_args, brief if short else f"Read your brief in {values['brief_file']} first."]
         return argv
 
     def _words(self, agent: Agent) -> dict[str, str]:
@@ -240,7 +273,7 @@ class Agents:
             return ""
         spool = self._ground.spool(agent.name)
         make_private(spool)
-        if provider.hooks == "codex":
+        if provider.hooks in ("codex", "opencode"):
             return str(spool)
         content = settings_json(str(spool), verbs_of(agent.name), TOOLS if tools else ())
         content |= self._handed(agent, provider, tools=tools)

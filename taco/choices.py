@@ -28,8 +28,8 @@ def strokes(key: str) -> tuple[str, ...]:
 
 
 def options_from(choices: Sequence[str]) -> tuple[Option, ...]:
-    """The options behind `<key>. <label>`, the key a digit or a letter, or behind bare labels, which are numbered."""
-    known = [re.fullmatch(r"([1-9a-z])\. (.+)", each, re.DOTALL) for each in choices]
+    """The options behind `<key>. <label>` (digit, letter, Enter, Escape), or behind bare labels, which are numbered."""
+    known = [re.fullmatch(r"([1-9a-z]|Enter|Escape)\. (.+)", each, re.DOTALL) for each in choices]
     if all(known):
         return tuple(Option(each[1], each[2]) for each in known if each)
     return tuple(Option(str(number), each) for number, each in enumerate(choices, 1))

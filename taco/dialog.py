@@ -14,8 +14,10 @@ from taco.screen import Reading
 MOST_ROWS = 60  # of a dialog, from its end: more is not compared
 _RULE = re.compile(r"^\s*[─━═]{12,}")
 _LINES = re.compile(r"[─━═╌┄│╭╮╰╯]")
-_FRAME = re.compile(r"^[\s─━═╌┄│╭╮╰╯]*$")
-_OPTION = re.compile(r"^(?P<mark>[ \u00a0│❯›>●○*]{0,6})(?P<key>[1-9])[.)] {1,2}(?P<label>\S.*?)[ │]*$")
+_FRAME = re.compile(r"^[\s─━═╌┄│┃╭╮╰╯]*$")
+_EDGE = " \u00a0│┃"  # of a row
+_BESIDE = re.compile(r"(?<=┃) {20,}\S.*$")  # an empty row of a box, and what stands to the right of that
+_OPTION = re.compile(r"^(?P<mark>[ \u00a0│┃❯›>●○*]{0,6})(?P<key>[1-9])[.)] {1,2}(?P<label>\S.*?)[ │]*$")
 _MARK = re.compile(r"^[ \u00a0❯›>]*")  # what shows where the cursor is: it may move, the dialog stays the same
 _LETTERS = re.compile(r"(?:\([A-Z]\)[a-z' ]+/?\s*){2,}(?=\[\w+\]:\s*\Z)")  # (Y)es/(N)o [Yes]: as a line-based CLI asks
 _LETTER = re.compile(r"\(([A-Z])\)([a-z' ]+)")
@@ -32,16 +34,22 @@ class OpenDialog:
     options: tuple[Option, ...]
 
     @property
+    def _own_rows(self) -> list[str]:
+        return [_BESIDE.sub("", row) for row in self.rows]
+
+    @property
     def fingerprint(self) -> str:
         """The same for the same dialog: wherever it stands, however wide the screen is, whichever answer is marked."""
-        said = _LINES.sub("", squash("".join(_MARK.sub("", row) for row in self.rows)))
+        said = _LINES.sub("", squash("".join(_MARK.sub("", row) for row in self._own_rows)))
         return hashlib.sha256(f"{self.name}\n{said}".encode()).hexdigest()[:16]
 
     @property
     def text(self) -> str:
         """What it says before its answers, without frames and blank rows at the ends."""
-        first = next((at for at, row in enumerate(self.rows) if self.options and _OPTION.match(row)), len(self.rows))
-        kept = [row.strip(" \u00a0│") for row in self.rows[:first] if not row.strip() or not _FRAME.match(row)]
+        listed = any(option.key.isdigit() for option in self.options)
+        rows = self._own_rows
+        first = next((at for at, row in enumerate(rows) if listed and _OPTION.match(row)), len(rows))
+        kept = [row.strip(_EDGE) for row in rows[:first] if not row.strip() or not _FRAME.match(row)]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
 
 
@@ -55,7 +63,10 @@ def open_dialog(reading: Reading) -> OpenDialog | None:
     rows = reading.lines
     last = max((at for at, row in enumerate(rows) if row.strip()), default=0)
     first_option, options = _options(rows)
-    if not options and (options := _lettered(rows[max(0, last - 1) : last + 1])):
+    if reading.answers:  # what else begins with a digit is only shown in it
+        first_option = len(rows)
+        options = tuple(Option(key, label) for key, label in reading.answers.items())
+    elif not options and (options := _lettered(rows[max(0, last - 1) : last + 1])):
         first_option = last
     start = _start(rows, min(first_option, reading.waiting_row))
     start = max(start, last + 1 - MOST_ROWS)

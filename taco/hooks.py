@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from taco.models import MOTHER
@@ -28,6 +29,8 @@ EVENTS = (
     "SessionEnd",
 )
 CODEX_EVENTS = ("SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "PermissionRequest", "Stop")
+OPENCODE_CONFIG = "OPENCODE_CONFIG_CONTENT"  # configuration of one launch of OpenCode, over that of its files
+_OPENCODE_PLUGIN = Path(__file__).parent / "providers" / "opencode.js"
 _CODEX_TIMEOUT_S = 30
 _CODEX_SOURCE = "/<session-flags>/config.toml"  # what Codex calls a configuration that came as arguments
 _WITH_MATCHER = frozenset({"PreToolUse", "PostToolUse", "PermissionRequest"})
@@ -126,6 +129,26 @@ def codex_arguments(spool: str) -> list[str]:
         for event, line in commands.items()
     )
     return [*words, "-c", f"hooks.state={{{trusted}}}"]
+
+
+def opencode_config(given: str, options: Mapping[str, Any], handed: Mapping[str, Any] | None = None) -> str:
+    """What OPENCODE_CONFIG must be for TACO's plugin to be loaded too, with these options; `given` is the person's own.
+
+    `handed`: tables that are added to theirs. Raises ValueError when that is no JSON object.
+    """
+    try:
+        config = json.loads(given or "{}")
+        plugins = config.get("plugin", [])
+    except (ValueError, AttributeError, RecursionError):
+        raise ValueError("is no JSON object") from None
+    if not isinstance(plugins, list):
+        raise ValueError("has a `plugin` that is no list")
+    for key, table in (handed or {}).items():
+        theirs = config.get(key, {})
+        if not isinstance(theirs, dict):
+            raise ValueError(f"has a `{key}` that is no object")
+        config[key] = theirs | table
+    return json.dumps({**config, "plugin": [*plugins, [_OPENCODE_PLUGIN.as_uri(), {**options, "given": given}]]})
 
 
 def _codex_digest(event: str, line: str) -> str:

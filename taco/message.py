@@ -19,7 +19,7 @@ POINTER_LIMIT = 16_384  # bytes an agent CLI gets typed; more goes to a file and
 PREVIEW = 120
 ONE_LINE = 160  # characters of a question where one line tells of it
 TRACE = 8  # letters of ours in a draft that nobody writes by chance
-COLLAPSED_FROM = 200  # characters on one line under which no CLI shows a placeholder for a paste
+COLLAPSED_FROM = 151  # characters on one line under which no CLI shows a placeholder for a paste
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _BLANK = re.compile(r"\s+")

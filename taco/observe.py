@@ -32,7 +32,8 @@ _CURSOR = "#{cursor_x} #{cursor_y} "
 _REMEMBERED_PROMPTS = 64
 _SETTLED = frozenset({"PostToolUse", "Stop", "StopFailure", "UserPromptSubmit", "SessionStart"})  # nothing is asked
 _TAIL_BYTES = 1_000_000  # of a rollout: what a turn writes after its beginning may be long
-_REAPS = 3  # times that tmux is made to notice the end of one process
+_REAPS, _REAPS_LATER = 3, 10  # times that tmux is made to notice the end of one process, at once and later
+_REAPS_AGAIN_S = 1.0  # the threads of a large process end after it (OpenCode 1.18.33): until then nothing is seen
 _ENDING_S = 3.0  # the session file is believed this long: it follows 45 ms after the hook, later on a loaded machine
 
 
@@ -79,6 +80,7 @@ class _Watch:
     ending: bool = False  # its turn is over by its hook, and not yet by its session file
     lifted_at: float = 0.0  # the person had the limits lifted that were said until then
     reaps: int = 0  # how often tmux was asked once more for the exit code of its process
+    reaped_at: float = 0.0  # and when last
 
 
 class Observer:
@@ -160,7 +162,7 @@ class Observer:
             return self._judged(watch, None, None, (0, 0))
         x, y, rest = lines[0].split(" ", 2)
         pane = _as_it_is(parse_pane(rest))
-        if _is_unreaped(watch, pane):
+        if _is_unreaped(watch, pane, self._now()):
             await self._reap([watch])
             return await self.look(name)
         reading = read_screen(watch.provider.screen, "\n".join(lines[1:]), int(y)) if capture else None
@@ -197,7 +199,8 @@ class Observer:
         for watch in self._watched.values():
             if watch.agent.pane in panes:
                 panes[watch.agent.pane] = _as_it_is(panes[watch.agent.pane])
-        unreaped = [each for each in self._watched.values() if _is_unreaped(each, panes.get(each.agent.pane))]
+        watches, now = self._watched.values(), self._now()
+        unreaped = [each for each in watches if _is_unreaped(each, panes.get(each.agent.pane), now)]
         if not unreaped:
             return panes
         await self._reap(unreaped)
@@ -207,6 +210,7 @@ class Observer:
         """Give tmux a child that ends: 3.3a misses the end of every twentieth, and collects it with the next one's."""
         for watch in watches:
             watch.reaps += 1
+            watch.reaped_at = self._now()
         await self._pipe.run(command("run-shell", "true"))
 
     def transcript_size(self, name: str) -> int:
@@ -495,7 +499,12 @@ class Observer:
 
     def _located(self, watch: _Watch, template: str) -> Path | None:
         found = watch.provider.located(
-            template, watch.environ, cwd=watch.cwd, session_id=watch.session_id, pid=watch.agent.pid
+            template,
+            watch.environ,
+            cwd=watch.cwd,
+            session_id=watch.session_id,
+            pid=watch.agent.pid,
+            session_dir=str(watch.spool.directory.parent.parent),
         )
         if "*" not in found:
             return Path(found) if found else None
@@ -513,6 +522,9 @@ def _as_it_is(pane: Pane) -> Pane:
     return pane if pane.dead or is_alive(pane.pid) else replace(pane, dead=True)
 
 
-def _is_unreaped(watch: _Watch, pane: Pane | None) -> bool:
+def _is_unreaped(watch: _Watch, pane: Pane | None, now: float) -> bool:
     """Whether a process has ended and tmux could not say how yet."""
-    return pane is not None and pane.dead and not pane.dead_status and watch.reaps < _REAPS
+    if pane is None or not pane.dead or pane.dead_status:
+        return False
+    is_due = watch.reaps < _REAPS_LATER and now - watch.reaped_at > _REAPS_AGAIN_S
+    return watch.reaps < _REAPS or is_due

@@ -32,6 +32,7 @@ PLACEHOLDERS = frozenset(
 # What hands TACO's tools to a CLI may name besides: the program `taco` of the session, the same as a JSON or TOML
 # string, and the file that holds `mcp_settings`.
 MCP_PLACEHOLDERS = PLACEHOLDERS | {"taco", "taco_quoted", "mcp_config"}
+NAMED_KEYS = ("Enter", "Escape")  # that answer a dialog, beside digits
 # What a model's side may refuse a turn with. The second kind is of the account: no agent on it can work.
 OF_THE_TURN = frozenset({"overloaded", "server_error", "context_full", "model_not_found", "other"})
 OF_THE_ACCOUNT = frozenset({"rate_limit", "authentication", "billing"})
@@ -73,8 +74,17 @@ class Waiting(_Model):
 
     name: str
     match: str
+    answers: Mapping[str, str] = {}  # by the key that gives each, Enter or Escape, where no digits do
 
     _check = field_validator("match")(_pattern)
+
+    @field_validator("answers")
+    @classmethod
+    def _keys(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for key in value:
+            if key not in NAMED_KEYS:
+                raise ValueError(f"{key!r} is no key that answers: {' or '.join(NAMED_KEYS)}")
+        return value
 
 
 class Dialog(Waiting):
@@ -156,6 +166,7 @@ class Provider(_Model):
     install: str = ""  # what a person types to install it
     versions: str = ""  # releases this file was tested with
     first_prompt: Literal["argument", "paste", "none"] = "paste"
+    prompt_args: tuple[str, ...] = ()  # what stands before the first prompt where that is an argument
     settle_ms: int = Field(200, ge=200, le=10_000)
     input: Literal["auto", "keys", "paste"] = "auto"
     enter_again_ms: int = Field(500, ge=500, le=60_000)  # a text that still stands after it is given Enter once more
@@ -164,13 +175,14 @@ class Provider(_Model):
     queues_when_busy: bool = False
     clear: tuple[str, ...] = ("C-u",)  # keys that empty the composer, pressed until it is
     interrupt: tuple[str, ...] = ("Escape",)
-    hooks: Literal["", "claude", "codex"] = ""
+    hooks: Literal["", "claude", "codex", "opencode"] = ""
     allow: Literal["", "gemini"] = ""  # whose rules {settings} is, where no hooks come with them: what agents may call
     ready_ms: int = Field(0, ge=0, le=10_000)  # how long its first composer takes nothing yet that is pasted
     hooks_from_start: bool = True  # the first comes when it is ready for input; else with its first turn
     trust: Literal["", "claude"] = ""  # whose record of trusted directories it keeps (taco.trust)
     session_file: str = ""  # path with {pid}; the CLI's own file of its state
-    # path with {session_id} (or its beginning, {short_id}), {slug} (the directory, non-alphanumerics as -), perhaps *
+    # path with {session_id} (or its beginning, {short_id}), {slug} (the directory, non-alphanumerics as -),
+    # {session_dir} (where TACO keeps what its own hooks write), and perhaps *
     transcript: str = ""
     empty_transcripts: bool = False  # it leaves some without a message, beside the real one too, and resumes none
     config_dir: str = ""  # environment variable of its configuration directory, "=" and the default
@@ -252,7 +264,14 @@ class Provider(_Model):
         return [_fill(word, values) for word in words]
 
     def located(
-        self, template: str, environ: Mapping[str, str], *, cwd: str, session_id: str = "", pid: int = 0
+        self,
+        template: str,
+        environ: Mapping[str, str],
+        *,
+        cwd: str,
+        session_id: str = "",
+        pid: int = 0,
+        session_dir: str = "",
     ) -> str:
         """The path that `session_file` or `transcript` means for one process; "" where there is no such file."""
         if not template or (re.search(r"\{(?:session|short)_id\}", template) and not session_id):
@@ -264,6 +283,7 @@ class Provider(_Model):
             "pid": str(pid),
             "session_id": session_id,
             "short_id": session_id[:8],
+            "session_dir": session_dir,
             "slug": re.sub(r"[^A-Za-z0-9]", "-", cwd),
         }
         return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template)

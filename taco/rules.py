@@ -73,7 +73,8 @@ def is_shown(request: Request, dialog: str) -> bool:
     )
     # Aider: what it asks for stands below its answer, and its output is asked about once it has run.
     aider = rf"[\s\S]*(?:{re.escape(asked)}Runshellcommand|Addcommandoutputtothechat)\?\(Y\)es/\(N\)o[^:]*\[\w+\]:"
-    return re.fullmatch(codex, seen) is not None or re.fullmatch(aider, seen) is not None
+    opencode = rf"△Permissionrequired#[^$]*\${re.escape(asked)}AllowonceAllowalwaysReject.*"
+    return any(re.fullmatch(each, seen) for each in (codex, aider, opencode))
 
 
 def _allows(what: str | None, request: Request) -> bool:

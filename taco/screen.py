@@ -8,8 +8,9 @@ composer is history: a dialog quoted there is no dialog.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -40,6 +41,7 @@ class Reading:
     waiting: str = ""  # name of the dialog that is up
     waiting_row: int = -1  # 0-based row where what shows it begins; -1: none is up
     queued: bool = False  # the CLI holds input until its turn ends
+    answers: Mapping[str, str] = field(default_factory=dict)  # what its provider says that its keys answer
     limited: str = ""  # the text that says so
     error: str = ""  # what the last turn was refused with: one of provider.ERRORS
     error_text: str = ""
@@ -77,13 +79,14 @@ def read_screen(screen: Screen, capture: str, cursor_row: int | None = None) -> 
     exited = _last(screen.exited, text, below) is not None
     limited = _last(screen.limited, text, 0)
     error, error_text = ("", "") if exited else _error(screen, text)
-    waiting, waiting_row = ("", -1) if exited else _dialog(screen.waiting, text, below)
+    waiting, waiting_row = (None, -1) if exited else _dialog(screen.waiting, text, below)
     reading = Reading(
         tuple(lines),
         busy=not exited and _last(screen.busy, text, 0) is not None,
         queued=not exited and _last(screen.queued, text, 0) is not None,
-        waiting=waiting,
+        waiting=waiting.name if waiting else "",
         waiting_row=waiting_row,
+        answers=waiting.answers if waiting else {},
         limited=_text_of(limited) if limited and not exited else "",
         error=error,
         error_text=error_text,
@@ -92,10 +95,10 @@ def read_screen(screen: Screen, capture: str, cursor_row: int | None = None) -> 
     )
     if composer is None or exited:
         return reading
-    row, end, column = composer
+    row, end, *_ = composer
     if screen.cursor_inside and cursor_row is not None and not row <= cursor_row < end:
         return replace(reading, busy=not waiting)
-    draft, ghost = _draft(screen, capture, row, end, column)
+    draft, ghost = _draft(screen, capture, composer)
     return replace(
         reading,
         composer_row=row,
@@ -108,8 +111,8 @@ def read_screen(screen: Screen, capture: str, cursor_row: int | None = None) -> 
 
 def first_dialog(dialogs: Sequence[Dialog], reading: Reading) -> Dialog | None:
     """Which dialog of the first start is up, if any; above a live composer stands only history."""
-    name, _ = _dialog(dialogs, "\n".join(reading.lines[reading.end_row or 0 :]), 0)
-    return next((dialog for dialog in dialogs if dialog.name == name), None)
+    found, _ = _dialog(dialogs, "\n".join(reading.lines[reading.end_row or 0 :]), 0)
+    return next((dialog for dialog in dialogs if dialog is found), None)
 
 
 def resets_at(limited: str, now: float) -> float | None:
@@ -169,14 +172,14 @@ def _last(pattern: str | None, text: str, start: int) -> re.Match[str] | None:
     return found
 
 
-def _dialog(waiting: Iterable[Waiting], text: str, start: int) -> tuple[str, int]:
-    """Name and first row of the dialog whose match ends lowest, or ("", -1); the first listed where two end alike."""
-    lowest, name, row = -1, "", -1
+def _dialog(waiting: Iterable[Waiting], text: str, start: int) -> tuple[Waiting | None, int]:
+    """The dialog whose match ends lowest and its first row, or (None, -1); the first listed where two end alike."""
+    lowest, dialog, row = -1, None, -1
     for each in waiting:
         found = _last(each.match, text, start)
         if found and found.end() > lowest:
-            lowest, name, row = found.end(), each.name, text.count("\n", 0, found.start())
-    return name, row
+            lowest, dialog, row = found.end(), each, text.count("\n", 0, found.start())
+    return dialog, row
 
 
 def _start_of_row(text: str, row: int) -> int:
@@ -189,8 +192,8 @@ def _start_of_row(text: str, row: int) -> int:
     return at
 
 
-def _composer(screen: Screen, text: str) -> tuple[int, int, int] | None:
-    """Row, end row and first column of the draft of the composer that stands lowest.
+def _composer(screen: Screen, text: str) -> tuple[int, int, int, int] | None:
+    """Row, end row, first column of the draft, and width (0: the whole screen) of the composer that stands lowest.
 
     A composer whose end is not on the screen is none: an exited CLI leaves such lines behind. Rows are
     tried as they are and with a space behind, which `^> (?P<draft>.*)$` needs when nothing is typed.
@@ -201,12 +204,13 @@ def _composer(screen: Screen, text: str) -> tuple[int, int, int] | None:
         return None
     row, column = max(found)
     if screen.composer_end is None:
-        return row, row + 1, column
+        return row, row + 1, column, 0
     end = re.compile(screen.composer_end, re.MULTILINE).search(text, _start_of_row(text, row + 1))
     if end is None:
         return None
     is_in_row = text[end.start() - 1 : end.start()] != "\n"  # the draft fills the screen to its last row
-    return row, text.count("\n", 0, end.start()) + is_in_row, column
+    width = len(end["width"]) if "width" in end.re.groupindex else 0
+    return row, text.count("\n", 0, end.start()) + is_in_row, column, width
 
 
 def _place(match: re.Match[str]) -> tuple[int, int]:
@@ -215,18 +219,28 @@ def _place(match: re.Match[str]) -> tuple[int, int]:
     return match.string.count("\n", 0, start), start - (match.string.rfind("\n", 0, start) + 1)
 
 
-def _draft(screen: Screen, capture: str, row: int, end: int, column: int) -> tuple[str, bool]:
+def _draft(screen: Screen, capture: str, composer: tuple[int, int, int, int]) -> tuple[str, bool]:
     """The text of the composer without its ghost, and whether there was only a ghost."""
-    cells = _cells(capture, row, end)
+    row, end, column, width = composer
+    cells = [_cut(line, width) if width else line for line in _cells(capture, row, end)]
     shown = _joined(([char for char, _, _ in line] for line in cells), column, screen.continuation)
     if screen.ghost == "dim":
-        typed = ([char for char, seen in _typed(line) if seen] for line in cells)
-        draft = _joined(typed, column, screen.continuation)
+        draft = _joined(([char for char, seen in _typed(line) if seen] for line in cells), column, screen.continuation)
     else:
         draft = re.sub(screen.ghost, "", shown, flags=re.MULTILINE)
     if not draft.strip() and shown.strip():
         return "", True
     return draft, False
+
+
+def _cut(line: list[tuple[str, bool, bool]], width: int) -> list[tuple[str, bool, bool]]:
+    """What of a row stands in its first `width` columns: beside the composer there may be something else."""
+    for at, (char, _, _) in enumerate(line):
+        if width <= 0:
+            return line[:at]
+        joins = unicodedata.category(char) in ("Mn", "Me", "Cf")
+        width -= 0 if joins else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    return line
 
 
 def _joined(rows: Iterable[Sequence[str]], column: int, continuation: str | None) -> str:

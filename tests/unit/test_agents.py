@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from taco.agents import Agents, Ground, _session_id, write_command
 from taco.brief import agent_values
+from taco.errors import UsageError
 from taco.files import load_provider
 from taco.models import Agent
 from taco.provider import Provider
@@ -121,3 +125,37 @@ def test_a_conversation_is_gone_on_with_when_its_rollout_is_there(tmp_path: Path
     path.parent.mkdir(parents=True)
     path.touch()
     assert agents.can_resume(agent, codex)
+
+
+def test_opencode_gets_its_brief_behind_a_flag_and_its_hooks_by_its_environment(tmp_path: Path) -> None:
+    opencode = load_provider(PACKAGE / "providers" / "opencode.toml")
+    agents = Agents(ground(tmp_path), CommandPipe("none"), lambda: 0.0)
+    assert opencode.names_conversations
+    first = agents._argv(Agent(3, "api"), opencode, "brief", resume=False)
+    assert (first[0], first[-2:]) == ("opencode", ["--prompt", "brief"])
+    again = agents._argv(Agent(3, "api", session_id="ses_1"), opencode, "brief", resume=True)
+    assert again[-2:] == ["--session", "ses_1"]
+    environ = agents._hook_environment(Agent(3, "api", session_id="ses_1"), opencode, resume=True, tools=False)
+    ((_, options),) = json.loads(environ["OPENCODE_CONFIG_CONTENT"])["plugin"]
+    assert (options["source"], options["session"]) == ("resume", "ses_1")
+    assert Path(options["spool"]) == tmp_path / "sessions" / "s" / "spool" / "api"
+    assert "taco send" in options["allow"]
+    assert "taco spec submit" not in options["allow"]
+
+
+def test_a_configuration_of_the_persons_that_hooks_cannot_be_added_to_is_named(tmp_path: Path) -> None:
+    opencode = load_provider(PACKAGE / "providers" / "opencode.toml")
+    where = replace(ground(tmp_path), environ={"OPENCODE_CONFIG_CONTENT": "{"})
+    with pytest.raises(UsageError, match="OPENCODE_CONFIG_CONTENT of your environment is no JSON object"):
+        Agents(where, CommandPipe("none"), lambda: 0.0)._hook_environment(Agent(3, "api"), opencode, resume=False)
+
+
+def test_an_opencode_conversation_is_gone_on_with_when_its_plugin_wrote_of_it(tmp_path: Path) -> None:
+    opencode = load_provider(PACKAGE / "providers" / "opencode.toml")
+    agents = Agents(ground(tmp_path), CommandPipe("none"), lambda: 0.0)
+    agent = Agent(3, "api", session_id="ses_1")
+    assert not agents.can_resume(agent, opencode)
+    path = tmp_path / "sessions" / "s" / "transcripts" / "ses_1.jsonl"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert agents.can_resume(agent, opencode)

@@ -93,7 +93,7 @@ def test_a_projects_provider_counts_once_it_is_trusted(config_home: Path, home: 
 def test_an_unknown_provider_lists_the_others(config_home: Path, home: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         files.provider("hal", config_home, home)
-    assert "claude, codex, demo, gemini, shell" in caught.value.hint
+    assert "aider, claude, codex, demo, gemini, opencode, shell" in caught.value.hint
 
 
 def test_a_comment_at_the_head_of_a_prompt_is_not_sent() -> None:

@@ -16,7 +16,7 @@ from taco.cli import place
 from taco.config import Layer, from_environment, merge
 from taco.errors import ConfigError
 from taco.files import load_provider
-from taco.hooks import MCP_SERVER, TOOLS, settings_json
+from taco.hooks import MCP_SERVER, TOOLS, opencode_config, settings_json
 from taco.models import Agent
 from taco.provider import Provider, parse_provider
 from taco.tmux.commands import CommandPipe
@@ -82,6 +82,15 @@ def test_settings_without_a_file_of_their_own_stand_in_those_of_the_launch(tmp_p
     settings = json.loads((tmp_path / "s" / "settings" / "api.json").read_text())
     assert settings["servers"] == [{"run": [str(tmp_path / "s" / "bin" / "taco"), "mcp"], "wait": 130, "quiet": True}]
     assert settings["hooks"]
+
+
+def test_opencode_gets_them_beside_the_servers_of_its_person() -> None:
+    made = json.loads(
+        opencode_config('{"mcp": {"theirs": {}}, "theme": "x"}', {}, {"mcp": {"taco": {"type": "local"}}})
+    )
+    assert (made["mcp"], made["theme"]) == ({"theirs": {}, "taco": {"type": "local"}}, "x")
+    with pytest.raises(ValueError, match="has a `mcp` that is no object"):
+        opencode_config('{"mcp": []}', {}, {"mcp": {}})
 
 
 @pytest.mark.parametrize(
