@@ -72,13 +72,11 @@ def limits(received: Received) -> Reply | None:
 
 
 @contextmanager
-def launched(
-    stub: ChatStub, size: tuple[int, int], manifest: dict[str, Expected], *words: str, **config: Any
-) -> Iterator[Recorder]:
-    """A CLI in a pane; `words` are arguments, `config` is configuration besides."""
+def launched(stub: ChatStub, size: tuple[int, int], manifest: dict[str, Expected], **config: Any) -> Iterator[Recorder]:
+    """A CLI in a pane; `config` is configuration besides."""
     new_project()
     environment = opencode_environment(stub, HOME, PROJECT, **{"permission": ASKS, **config})
-    with in_pane(SCREENS, size, manifest, environment, ["opencode", str(PROJECT), *words]) as cli:
+    with in_pane(SCREENS, size, manifest, environment, ["opencode", str(PROJECT)]) as cli:
         wait_for(lambda: cli.read().ready, 60, what=cli.capture)  # what is typed before is lost
         yield cli
 
@@ -282,15 +280,12 @@ def retries(cli: Recorder) -> None:
 
 
 def first_runs(stub: ChatStub, size: tuple[int, int], manifest: dict[str, Expected]) -> None:
-    """The first start without any model, and one with the id of no conversation."""
+    """The first start without any model."""
     with launched(stub, size, manifest, enabled_providers=[], provider={}, model=None, small_model=None) as cli:
         cli.shot("idle_no_model", **FRESH)
         cli.type("hello")
         cli.keys("Enter")
         cli.shot("login", waiting="login", first="login")
-    with launched(stub, size, manifest, "--session", "ses_0123456789abcdefghijklmnop") as cli:
-        cli.shows("Session not found")
-        cli.shot("no_conversation", **FRESH)
 
 
 def main(only: str = "") -> None:

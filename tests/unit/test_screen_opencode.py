@@ -50,7 +50,7 @@ def test_a_permission_is_given_and_refused_by_its_keys(size: str) -> None:
     assert given is not None and (given.key, given.label) == ("Enter", "Allow once")
     assert refused is not None and (refused.key, refused.label) == ("Escape", "Reject")
     assert options_from([str(each) for each in found.options]) == found.options
-    assert found.text.startswith("△ Permission required\n# Shell command\n\n$ touch /tmp/demo/project/made; echo $HOME")
+    assert found.text.startswith("△ Permission required\n# Shell command\n$ touch /tmp/demo/project/made; echo $HOME")
     assert "rm -rf build" not in found.text  # the dialog that an answer above it quotes
 
 

@@ -50,7 +50,6 @@ def test_a_screen_that_nothing_fits_holds() -> None:
 
 def test_its_own_retries_are_work_and_a_wait_of_an_hour_is_a_limit() -> None:
     assert judged("busy_retrying", BUSY).level is Level.BUSY
-    assert judged("busy_retrying_limit", BUSY).level is Level.BUSY
     limited = judged("limited", BUSY)
     assert (limited.level, limited.detail) == (Level.LIMITED, "Rate limit reached")
     assert judged("idle_after_limit", IDLE).level is Level.IDLE
