@@ -56,7 +56,7 @@ def test_a_dialog_is_sought_by_its_longest_plain_words(pattern: str, found: list
     assert fragments(pattern) == found
 
 
-@pytest.mark.parametrize("name", ["claude", "demo"])
+@pytest.mark.parametrize("name", ["claude", "demo", "gemini"])
 def test_the_fragments_of_what_is_shipped_need_no_quoting(name: str) -> None:
     provider = shipped(name)
     pattern = dialog_pattern(provider)
