@@ -147,7 +147,9 @@ def test_a_configuration_of_the_persons_that_hooks_cannot_be_added_to_is_named(t
     opencode = load_provider(PACKAGE / "providers" / "opencode.toml")
     where = replace(ground(tmp_path), environ={"OPENCODE_CONFIG_CONTENT": "{"})
     with pytest.raises(UsageError, match="OPENCODE_CONFIG_CONTENT of your environment is no JSON object"):
-        Agents(where, CommandPipe("none"), lambda: 0.0)._hook_environment(Agent(3, "api"), opencode, resume=False)
+        Agents(where, CommandPipe("none"), lambda: 0.0)._hook_environment(
+            Agent(3, "api"), opencode, resume=False, tools=False
+        )
 
 
 def test_an_opencode_conversation_is_gone_on_with_when_its_plugin_wrote_of_it(tmp_path: Path) -> None:
