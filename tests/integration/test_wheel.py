@@ -20,7 +20,7 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.xdist_group("wheel")  # one process: its fixtures take long
 
-DATA = {".toml", ".md", ".tcss", ".lua", ".json"}
+DATA = {".toml", ".md", ".tcss", ".lua", ".js", ".json"}
 
 
 @pytest.fixture(scope="module")
