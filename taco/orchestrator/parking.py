@@ -148,6 +148,7 @@ class Parking:
             return
         reading, refused = desk.observer.reading(agent.name), desk.observer.refused(agent.name)
         met = (reading is not None and reading.limited) or (refused is not None and refused.kind in OF_THE_ACCOUNT)
+        desk.observer.lift(agent.name, desk.now())  # its words may stand there still, and name no time
         if met and agent.state.level is not Level.BUSY and not agent.reported_at:
             await desk.message(agent.name, _GO_ON, key=f"freed/{limit.account}/{limit.until}")
         desk.executor.wake(agent.name)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from taco.models import Limit
-from taco.orchestrator.parking import account_of, is_news
+from taco.config import Config
+from taco.models import Agent, AgentStatus, EventType, Limit
+from taco.orchestrator.parking import Parking, account_of, is_news
 from taco.records import limit_from
+from taco.state import until_words
+from taco.testing import MemoryBroker
 from tests.recording import screens_of
 
 CLAUDE, CODEX = screens_of("claude").provider, screens_of("codex").provider
@@ -51,3 +55,65 @@ def test_news_of_a_limit(found: Limit, known: Limit | None, wanted: bool) -> Non
 def test_a_limit_of_another_release_is_read() -> None:
     text = '{"account": "a", "title": "A", "text": "t", "said_at": 1.0, "until": 2.0, "colour": "red"}'
     assert limit_from(text) == Limit("a", "A", "t", 1.0, 2.0)
+
+
+class Rounds:
+    """A desk of two agents on one account, whose screens say what the test wants."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+        self.broker = MemoryBroker("shop")
+        self.shown: tuple[str, float, float | None] | None = None
+        self.lifted: dict[str, float] = {}
+        self.messages: list[tuple[str, str]] = []
+        self.told: list[str] = []
+        self.team = [Agent(3, name, provider="claude", status=AgentStatus.RUNNING, pid=5) for name in ("api", "web")]
+        self.desk = SimpleNamespace(
+            name="shop",
+            now=lambda: self.at,
+            broker=self.broker,
+            team=self.team,
+            providers={"claude": CLAUDE},
+            provider_of=lambda _: CLAUDE,
+            ground=SimpleNamespace(environ=HOME),
+            settings=lambda: Config(limit_retry_s=900),
+            observer=SimpleNamespace(
+                limit=lambda name: self.shown if name == "api" and self.lifted.get(name, 0) < NOW + 1 else None,
+                refused=lambda _: None,
+                reading=lambda name: SimpleNamespace(limited="at its limit" if name == "api" else ""),
+                names=lambda: ["api", "web"],
+                lift=self.lifted.__setitem__,
+            ),
+            executor=SimpleNamespace(wake=lambda _: None),
+            parked={},
+            tell=self.tell,
+            message=self.message,
+        )
+        self.parking = Parking(self.desk, SimpleNamespace(alert=self.told.append))  # type: ignore[arg-type]
+
+    async def tell(self, kind: EventType, content: str, **_: object) -> None:
+        self.told.append(str(kind))
+
+    async def message(self, name: str, text: str, **_: object) -> None:
+        self.messages.append((name, text))
+
+
+async def test_a_limit_that_names_no_time_is_tried_again_after_a_while() -> None:
+    rounds = Rounds()
+    rounds.shown = ("You've hit your limit", NOW, None)
+    await rounds.parking.step()
+    await rounds.parking.step()
+    assert rounds.desk.parked == {"claude": f"limited: Claude Code {until_words(NOW + 900, NOW)}"}
+    assert rounds.told[0] == "account.limited"
+    assert rounds.told[1].startswith(
+        "Claude Code refuses this account (You've hit your limit): all 2 agents on it rest"
+    )
+    assert len(rounds.told) == 2
+    rounds.at = NOW + 901
+    await rounds.parking.step()
+    assert rounds.desk.parked == {}
+    assert rounds.lifted == {"api": NOW + 901, "web": NOW + 901}  # its words stand on the screen still
+    assert [name for name, _ in rounds.messages] == ["api"]
+    assert rounds.told[2:] == ["account.freed"]
+    await rounds.parking.step()
+    assert rounds.told[2:] == ["account.freed"]
