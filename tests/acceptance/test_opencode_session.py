@@ -206,16 +206,13 @@ def test_what_would_write_a_file_is_asked_as_ever(crew: RealSession) -> None:
     assert not (crew.house.project / "alpha" / "listed").exists()
 
 
-@pytest.mark.parametrize("code", [401, 500, 503, 529])
-def test_an_error_of_the_model_is_no_stall(crew: RealSession, code: int) -> None:
+@pytest.mark.parametrize("code", [500, 503, 529])
+def test_its_own_retries_are_no_stall(crew: RealSession, code: int) -> None:
     crew.idle("beta")
     crew.tell("beta", f"<<error {code}>>")
-    if code == 401:  # the others it tries again by itself
-        crew.reads("beta", lambda reading: reading.error == "authentication", LATE_S)
-    else:
-        crew.reads("beta", lambda reading: reading.busy and any("[retrying" in row for row in reading.lines), LATE_S)
-        crew.wait_agent("beta", state="busy")
-        interrupt(crew, "beta")
+    crew.reads("beta", lambda reading: reading.busy and reading.retrying, LATE_S)
+    crew.wait_agent("beta", state="busy")
+    interrupt(crew, "beta")
     crew.idle("beta")
     crew.delivered(crew.tell("beta", f"after error {code}"), "hook", LATE_S)
 
@@ -286,3 +283,13 @@ def test_mothers_answer_becomes_the_team_and_yolo_asks_nobody(house: RealHouse, 
     whole.hears("mother", said("gamma", "mother", "it stands"), LATE_S)
     assert (house.project / "gamma" / "asked").exists()
     whole.stop()
+
+
+def test_a_refused_key_holds_what_waits_for_its_account(house: RealHouse, stub: ChatStub) -> None:
+    crew = start(house, stub, "refused", *team_of(house, "solo"))
+    crew.idle(timeout_s=120)
+    crew.tell("solo", "<<error 401>>")
+    crew.reads("solo", lambda reading: reading.error == "authentication", LATE_S)
+    waiting = crew.tell("solo", "with another key")
+    assert crew.held(waiting, "limited: OpenCode", LATE_S)["attempts"] == 0
+    crew.stop()
