@@ -22,9 +22,8 @@ _USAGE = {
     "output_tokens_details": {"reasoning_tokens": 0},
     "total_tokens": 1242,
 }
-_ERRORS = {
-    429: {"type": "usage_limit_reached", "message": "limit reached", "plan_type": "plus", "resets_at": 1795300000},
-}
+_LIMIT = {"type": "usage_limit_reached", "message": "limit reached", "plan_type": "plus"}
+_ENDS_IN_S = 7_200  # a limit
 PATCH = "apply_patch"  # the one tool whose input is a text
 
 
@@ -50,7 +49,8 @@ class CodexStub(Stub):
         return Reply("Running it.", ("exec_command", {"cmd": rest, **more}))
 
     def error_body(self, reply: Reply) -> dict[str, Any]:
-        return {"error": _ERRORS.get(reply.error, {"message": "stub error"})}
+        limited = {**_LIMIT, "resets_at": int(time.time()) + _ENDS_IN_S}
+        return {"error": limited if reply.error == 429 else {"message": "stub error"}}
 
     def stream(self, path: str, body: dict[str, Any], reply: Reply, number: int) -> Iterator[bytes]:
         def event(kind: str, **fields: Any) -> bytes:

@@ -54,7 +54,7 @@ class Parking:
                 limits[account] = found
                 await desk.broker.put_limit(found)
         for limit in list(limits.values()):
-            if limit.until <= now:
+            if limit.until <= now or self._is_over(limit):
                 del limits[limit.account]
                 await desk.broker.drop_limit(limit)
             elif not limit.holds:
@@ -111,6 +111,15 @@ class Parking:
             return None
         text = refused.text or refused.kind
         return Limit(account, title, text, refused.at, refused.at + rest_s, *whose, guessed=True)
+
+    def _is_over(self, limit: Limit) -> bool:
+        """Whether the agent that met a limit has had a turn since that went well: a person went on in its window."""
+        observer = self._desk.observer
+        if limit.session != self._desk.name or limit.agent not in observer.names():
+            return False
+        met = observer.limit(limit.agent) is not None or observer.refused(limit.agent) is not None
+        rests = observer.state(limit.agent).level is Level.IDLE
+        return rests and not met and observer.reading(limit.agent) is not None
 
     def _lift(self, limit: Limit, team: list[Agent]) -> None:
         """Believe what the screens say of a limit no more that the person had lifted."""

@@ -160,8 +160,12 @@ def test_errors_that_are_tried_again_are_work_and_others_are_told(crew: RealSess
     crew.wait_agent("alpha", state="busy")
     wait_for(lambda: "recovered after 2 errors" in crew.look("alpha"), 60, lambda: crew.report("alpha"))
     crew.delivered(crew.tell("alpha", "<<error 401>>"), "transcript")
-    wait_for(lambda: "API Error" in crew.look("alpha"), 30, lambda: crew.report("alpha"))
-    crew.delivered(crew.tell("alpha", "after the error"), "transcript")
+    (limit,) = wait_for(lambda: crew.json("status")["limits"], 60, crew.describe)
+    assert (limit["title"], limit["guessed"]) == ("Gemini CLI", True)
+    waiting = crew.tell("alpha", "after the error")
+    assert crew.held(waiting, "limited: Gemini CLI until")["attempts"] == 0
+    crew.house.taco("resume", "--now", crew.name)
+    crew.delivered(waiting, "transcript")
 
 
 def test_a_usage_limit_holds_until_a_person_has_answered_it(crew: RealSession) -> None:

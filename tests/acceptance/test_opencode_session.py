@@ -224,6 +224,7 @@ def test_a_usage_limit_holds_until_it_is_over(crew: RealSession) -> None:
     waiting = crew.tell("beta", "after the limit")
     assert crew.held(waiting, "limited")["attempts"] == 0
     interrupt(crew, "beta")
+    crew.house.taco("resume", "--now", crew.name)  # else its account rests
     crew.delivered(waiting, "hook", LATE_S)
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from taco.config import Config
-from taco.models import Agent, AgentStatus, EventType, Limit
+from taco.models import Agent, AgentState, AgentStatus, EventType, Level, Limit
 from taco.orchestrator.parking import Parking, account_of, is_news
 from taco.records import limit_from
 from taco.state import until_words
@@ -64,6 +64,7 @@ class Rounds:
         self.at = NOW
         self.broker = MemoryBroker("shop")
         self.shown: tuple[str, float, float | None] | None = None
+        self.level = Level.LIMITED
         self.lifted: dict[str, float] = {}
         self.messages: list[tuple[str, str]] = []
         self.told: list[str] = []
@@ -82,6 +83,7 @@ class Rounds:
                 refused=lambda _: None,
                 reading=lambda name: SimpleNamespace(limited="at its limit" if name == "api" else ""),
                 names=lambda: ["api", "web"],
+                state=lambda _: AgentState(self.level),
                 lift=self.lifted.__setitem__,
             ),
             executor=SimpleNamespace(wake=lambda _: None),
@@ -117,3 +119,16 @@ async def test_a_limit_that_names_no_time_is_tried_again_after_a_while() -> None
     assert rounds.told[2:] == ["account.freed"]
     await rounds.parking.step()
     assert rounds.told[2:] == ["account.freed"]
+
+
+async def test_an_account_is_free_once_the_agent_that_met_its_limit_works_again() -> None:
+    rounds = Rounds()
+    rounds.shown = ("You've hit your limit", NOW, NOW + 3_600)
+    await rounds.parking.step()
+    rounds.shown = None  # a person has gone on in its window
+    await rounds.parking.step()
+    assert rounds.desk.parked
+    rounds.level = Level.IDLE
+    await rounds.parking.step()
+    assert rounds.desk.parked == {}
+    assert rounds.told[-1] == "account.freed"
