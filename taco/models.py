@@ -112,6 +112,7 @@ class Level(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
+WAS_BUSY = "ended while it was busy"  # the source of the state of an agent without a process
 GONE_LEVELS = frozenset({Level.EXITED, Level.LOST})
 
 

@@ -27,7 +27,7 @@ from taco.errors import (
     TacoError,
 )
 from taco.keys import FRESH_S
-from taco.models import GONE_LEVELS, MOTHER, Agent, AgentState, AgentStatus, Event, EventType, Level, iso
+from taco.models import GONE_LEVELS, MOTHER, WAS_BUSY, Agent, AgentState, AgentStatus, Event, EventType, Level, iso
 from taco.paths import SessionRecord
 from taco.provider import Provider, replaced
 from taco.records import agent_fields, agent_from, state_fields
@@ -493,7 +493,8 @@ async def _put_stopped(record: SessionRecord) -> None:
         for agent in await broker.agents():
             fields = {"pid": "0", "pane": "", "hold": ""}
             if agent.pid and agent.state.level not in GONE_LEVELS:
-                fields |= state_fields(AgentState(Level.EXITED, since=time.time(), source="stop"))
+                source = WAS_BUSY if agent.state.level is Level.BUSY else "stop"
+                fields |= state_fields(AgentState(Level.EXITED, since=time.time(), source=source))
             await broker.set_agent(agent.window, fields)
         for service in await broker.services():
             if service.url:
@@ -581,7 +582,9 @@ async def _prepare(record: SessionRecord) -> int:
         if not team and record.more.get("mother"):
             team = [_mother(record)]  # its start was ended before it came to that
         for agent in team:
-            await broker.put_agent(replace(agent, pid=0, pane="", state=AgentState(), hold=""))
+            was_busy = agent.state.level is Level.BUSY or agent.state.source == WAS_BUSY
+            state = AgentState(source=WAS_BUSY if was_busy else "")
+            await broker.put_agent(replace(agent, pid=0, pane="", state=state, hold=""))
         await services.restore(broker)
         await broker.put_session(_session_fields(record) | {"status": paths.STARTING, "executor_pid": ""})
         return len(team)

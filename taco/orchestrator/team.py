@@ -15,6 +15,7 @@ from taco.models import (
     GONE_LEVELS,
     MOTHER,
     PERSON,
+    WAS_BUSY,
     Agent,
     AgentState,
     AgentStatus,
@@ -259,7 +260,8 @@ class Team:
     async def _pick_up(self, agent: Agent, provider: Provider) -> None:
         """What it was in the middle of does not go on by itself: it is told to, and what it had not seen."""
         left = self._desk.agents.left_over(agent, provider)
-        if left.unsent or (left.cut_off and not agent.reported_at):
+        was_busy = agent.state.source == WAS_BUSY and not provider.tells_cut_off
+        if left.unsent or ((left.cut_off or was_busy) and not agent.reported_at):
             text = files.prompt("resumed", brief.resumed_values(left.unsent))
             key = f"resumed/{agent.launched_at}"
             await self._desk.message(agent.name, text, key=key, priority=Priority.HIGH)
