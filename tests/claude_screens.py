@@ -41,6 +41,7 @@ COLOUR = {
     "multiSelect": False,
     "options": [{"label": "Red", "description": "warm"}, {"label": "Blue", "description": "cold"}],
 }
+DIALOG = "Bash command\n\n  rm -rf build\n\nDo you want to proceed?\n❯ 1. Yes\n  2. No\n\nEsc to cancel"
 SIZE = {**COLOUR, "question": "Which size?", "header": "Size", "multiSelect": True}
 READY: dict[str, Any] = {"composer": True}
 
@@ -205,6 +206,34 @@ def work(cli: Recorder) -> None:
     cli.becomes(**READY)
 
 
+def scrollback(cli: Recorder) -> None:
+    """Much history with what looks alive in it, and another size."""
+    ready(cli)
+    rule = "─" * 40
+    cli.paste(f"<<say Before:\n\n{DIALOG}>>")
+    cli.keys("Enter")
+    cli.shows("Esc to cancel")
+    cli.paste(
+        f"<<say ```diff\n- ❯ old\n+ ❯\u00a0new\n```\n{rule}\n❯\u00a0a draft of nobody\n{rule}\n  ? for shortcuts>>"
+    )
+    cli.keys("Enter")
+    cli.shows("a draft of nobody")
+    cli.shot("idle_quotes_composer", **READY)
+    cli.paste("<<say ✻ Cogitating… (3s · esc to interrupt)\n\nResume this session with:\nclaude --resume 1>>")
+    cli.keys("Enter")
+    cli.shows("claude --resume 1")
+    cli.shot("idle_quotes_spinner", **READY)
+    tall = "\n".join(f"- row {number}" for number in range(80))
+    cli.paste(f"<<say {tall}\n{'- ' + 'and much more ' * 70}>>")
+    cli.keys("Enter")
+    cli.shows("and much more")
+    cli.shot("idle_scrolled", **READY)
+    width, height = map(int, cli.size.split("x"))
+    cli.type("a draft that stands while the window changes")
+    cli.tmux.run("resize-window", "-t", cli.pane, "-x", str(width - 17), "-y", str(height - 5))
+    cli.shot("draft_resized", **READY, draft="a draft that stands while the window changes")
+
+
 def dialogs(cli: Recorder) -> None:
     """What waits for a person while an agent works."""
     ready(cli)
@@ -352,7 +381,7 @@ def main(only: str = "") -> None:
     """Every part whose name and width contain `only`."""
     with ClaudeStub(answer) as stub:
         launch = partial(launched, stub)
-        alone = [(part.__name__, on_its_own(launch, part)) for part in (drafts, work, dialogs, endings)]
+        alone = [(part.__name__, on_its_own(launch, part)) for part in (drafts, work, scrollback, dialogs, endings)]
         more = [(part.__name__, partial(part, stub)) for part in (first_runs, errors, specials)]
         record(SCREENS, [*alone, *more], only)
 
