@@ -128,7 +128,8 @@ class _Probe:
 
     async def checks(self) -> AsyncIterator[Check]:
         """What can be seen without submitting anything, in this order."""
-        look = await self._until(lambda each: each.state.level is not Level.STARTING, self._bench.ready_timeout_s)
+        comes_up = (Level.STARTING, Level.BUSY)  # it was given nothing to do
+        look = await self._until(lambda each: each.state.level not in comes_up, self._bench.ready_timeout_s)
         yield self._started(look)
         if look.state.level in GONE_LEVELS:
             return

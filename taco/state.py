@@ -114,7 +114,9 @@ def judge(
         young = now - started_at < _SILENT_S
         is_fresh = not agent.session_id  # nobody has named its conversation yet
         awaited = comes_up or bool(provider.hooks and (provider.hooks_from_start or is_fresh))
-        found = _of_sources(provider, pane, reading, sighting, now, awaited=awaited and not late, young=young)
+        undrawn = agent.state.level in (Level.STARTING, Level.UNKNOWN) and not late
+        awaited = awaited and not late
+        found = _of_sources(provider, pane, reading, sighting, now, awaited=awaited, young=young, undrawn=undrawn)
     if found is None:
         found = AgentState(Level.UNKNOWN if late else Level.STARTING, "", now, "screen" if reading else "pane")
     before = agent.state
@@ -181,6 +183,7 @@ def _of_sources(
     *,
     awaited: bool,
     young: bool,
+    undrawn: bool,
 ) -> AgentState | None:
     composer = reading is not None and reading.composer_row is not None
     if not provider.reads_screen and not provider.hooks:
@@ -193,6 +196,8 @@ def _of_sources(
         hidden = sighting.level is Level.IDLE and reading is not None and provider.reads_screen and not composer
         if not answered and not hidden:
             return AgentState(sighting.level, sighting.detail, source=sighting.source)
+        if hidden and undrawn:
+            return None
         if hidden:
             return AgentState(Level.WAITING, "something covers the composer", source="screen")
     elif awaited:  # a hook, or the first prompt in the transcript

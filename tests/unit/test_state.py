@@ -124,8 +124,13 @@ def test_a_dialog_that_was_answered_is_over() -> None:
 
 
 def test_something_may_cover_the_composer_of_an_idle_agent() -> None:
-    found = judged(["  a menu", "  nobody knows"], sighting(Level.IDLE), provider=HOOKED)
+    rested = replace(AGENT, state=AgentState(Level.IDLE))
+    found = judged(["  a menu", "  nobody knows"], sighting(Level.IDLE), provider=HOOKED, agent=rested)
     assert (found.level, found.detail) == (Level.WAITING, "something covers the composer")
+
+
+def test_one_that_was_never_seen_drawn_starts_still() -> None:
+    assert judged(["  a logo"], sighting(Level.IDLE), provider=HOOKED).level is Level.STARTING
 
 
 @pytest.mark.parametrize(
