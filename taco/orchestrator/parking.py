@@ -40,7 +40,7 @@ class Parking:
         self._notices = notices
         self._accounts: dict[str, tuple[str, str]] = {}  # provider -> its account and what people call it
         self._known: dict[str, Limit] = {}  # by account, as of the last round
-        self._shown = ""  # what stands in the session's record
+        self._shown: str | None = None  # what stands in the session's record; None: not read yet
 
     async def step(self) -> None:
         """One round, after the agents were looked at."""
@@ -83,6 +83,8 @@ class Parking:
             for limit in held.values()
         ]
         text = json.dumps([each for each in shown if each["providers"]], ensure_ascii=False)
+        if self._shown is None:
+            self._shown = (await self._desk.broker.session_fields()).get("limits", "[]")
         if text != self._shown:
             await self._desk.broker.put_session({"limits": text})
             self._shown = text
