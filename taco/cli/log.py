@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from taco.broker import Broker
-from taco.cli import place, say
+from taco.cli import place, reader, say
 from taco.cli.options import complete_agent, json_option, session_option
 from taco.errors import BrokerError
 from taco.models import Event, EventType
@@ -71,7 +71,7 @@ def log(agent: str | None, follow: bool, count: int, level: str, as_json: bool, 
     here = place.find(session)
     wanted = Filter(agent, level, as_json=as_json)
     try:
-        asyncio.run(_read(here.url, here.name, wanted, count, follow=follow))
+        asyncio.run(reader.while_read(_read(here.url, here.name, wanted, count, follow=follow)))
     except BrokerError as error:
         if not (here.record.directory / LOG_FILE).exists():
             raise

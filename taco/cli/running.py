@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taco import processes
-from taco.cli import place, say
+from taco.cli import place, reader, say
 from taco.errors import Exit, TacoError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def watch(session: str | None, *, plain: bool = False) -> int:
     if plain:
         from taco.monitor.plain import follow
 
-        asyncio.run(follow(source, lambda text: print(text, flush=True), say.warn))
+        asyncio.run(reader.while_read(follow(source, lambda text: print(text, flush=True), say.warn)))
         return int(Exit.OK)
     from taco.monitor.app import MonitorApp
 

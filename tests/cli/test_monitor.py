@@ -9,6 +9,8 @@ import sys
 from collections import deque
 from threading import Thread
 
+import pytest
+
 from taco.models import Ask, Event, EventType, iso
 from tests.cli.conftest import Shop, taco
 from tests.support.paths import ROOT
@@ -45,18 +47,27 @@ def test_plain_is_lines_until_ctrl_c(shop: Shop) -> None:
     assert "\x1b" not in text
 
 
-def test_a_closed_pipe_ends_it(shop: Shop) -> None:
-    words = f"'{sys.executable}' -m taco monitor --plain --session shop | head -n 1"
-    done = subprocess.run(
-        ["bash", "-c", words],
+@pytest.mark.parametrize("words", [("monitor", "--plain"), ("log", "-f")], ids=" ".join)
+def test_a_closed_pipe_ends_it_though_nothing_more_happens(shop: Shop, words: tuple[str, ...]) -> None:
+    event = Event(EventType.AGENT_DONE, "shop", ts=iso(1_700_000_000.0), agent="api", content="all of it")
+    shop.do(lambda broker: broker.emit(event))
+    last = {"monitor": "From here on", "log": "all of it"}[words[0]]
+    with subprocess.Popen(
+        [sys.executable, "-m", "taco", *words, "--session", "shop"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout.startswith("Session shop: running")
-    assert "Traceback" not in done.stderr
+    ) as program:
+        assert program.stdout is not None and program.stderr is not None
+        try:
+            assert any(last in line for line in iter(program.stdout.readline, ""))
+            program.stdout.close()
+            assert program.wait(60) == 1
+            assert program.stderr.read() == ""
+        finally:
+            program.kill()
 
 
 def test_no_session_is_one_line(shop: Shop) -> None:
