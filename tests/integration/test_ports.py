@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -42,8 +43,13 @@ async def runs(name: str, fields: Mapping[str, str]) -> bool:
 
 @contextlib.contextmanager
 def a_range(count: int, in_use: int) -> Iterator[range]:
-    """So many ports in a row that are free, and then some more that programs use."""
-    for first in range(21_000, 32_000, count + in_use):  # below what the system gives to connections
+    """So many ports in a row that are free, and then some more that programs use.
+
+    They lie between those of other tests and those that the system gives to connections, each worker's apart: who
+    looks at a port binds it, and whoever looks at the same moment finds it in use.
+    """
+    start = 30_000 + 600 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4)
+    for first in range(start, start + 600, count + in_use):
         with contextlib.ExitStack() as stack:
             found = range(first, first + count + in_use)
             if any(ports.is_used(port) for port in found):
