@@ -1,4 +1,4 @@
-"""All that is kept in Redis for one session (asyncio). This package is the only one that imports `redis`.
+"""All that is kept in Redis for one session (asyncio).
 
 Every change of a command, its counters and its event is one Lua call (`taco/lua`), so that whatever
 is killed, Redis tells the whole truth. The keys are listed in `taco/keys.py`.

@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from taco import calls, records
-from taco.broker.client import Client, Word
+from taco.broker.client import Client
+from taco.broker.connection import Word
 from taco.errors import ConflictError, NotFoundError
 from taco.models import (
     FINAL_STATES,

@@ -103,7 +103,7 @@ def clients(shop: Shop) -> int:
         return str(wire.call("CLIENT", "LIST")).count("\n") - 1
 
 
-HEAVY = {"pydantic", "redis", "orjson", "platformdirs", "textual", "libtmux", "rich", "psutil", "structlog", "asyncio"}
+HEAVY = {"pydantic", "redis", "orjson", "platformdirs", "textual", "libtmux", "rich", "psutil", "asyncio"}
 MODELS = {"click", "taco.models", "taco.records", "taco.paths", "dataclasses", "pathlib", "subprocess", "hashlib"}
 
 

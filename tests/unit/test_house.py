@@ -91,9 +91,7 @@ NEIGHBOURS = {
 }
 OWNERS = {
     "libtmux": ("tmux/server.py",),
-    "structlog": ("log.py",),
-    "redis": ("broker",),
-    "hiredis": ("line.py", "broker/client.py"),
+    "hiredis": ("line.py", "broker/connection.py"),
     "psutil": ("processes.py", "redis_server.py", "cli/caller.py"),
     "watchfiles": ("spool.py",),
     "textual": ("monitor/",),
