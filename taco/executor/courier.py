@@ -140,6 +140,7 @@ class Courier:
         target = self._target(look.pane)
         if look.pane.in_mode:
             await self._doors.guard.leave_mode(target)
+        self._doors.guard.warm()
         if not await self._doors.queue.begin(waiting, await self._doors.incarnation(look.pane)):
             return 0  # cancelled in between
         self._typed_here = ""
@@ -169,7 +170,9 @@ class Courier:
         The rest is for the look and for the ledger, so that Enter can follow at `due`: the guard compares once more.
         """
         await asyncio.sleep(due - AHEAD_S - time.monotonic())
-        return await self._look() if self.provider.reads_screen else None
+        seen = await self._look() if self.provider.reads_screen else None
+        self._doors.guard.warm()
+        return seen
 
     async def _typing(self, waiting: Waiting, target: Target, text: str, look: Look) -> Verdict:
         seen = seen_empty(self.provider, look.reading, look.cursor) if look.reading else NOTHING_SEEN

@@ -130,6 +130,10 @@ class Guard:
         self._buffers = buffer_dir
         self._without = without
 
+    def warm(self) -> None:
+        """A text or a key will follow in a moment: what can be done ahead is done."""
+        self._pipe.warm()
+
     async def type_text(
         self, target: Target, mark: str, text: str, seen: Seen = NOTHING_SEEN, *, how: str = "auto"
     ) -> Verdict:

@@ -150,9 +150,17 @@ class RealSession(Session):
         return requests[-1].history if requests else ()
 
     def hears(self, name: str, text: str, timeout_s: float = 30) -> None:
-        """Wait until an agent's model was sent exactly this text, and exactly once."""
-        wait_for(lambda: text in self.heard(name), timeout_s, lambda: f"{text!r} at {name}\n{self.report(name)}")
-        assert self.heard(name).count(text) == 1
+        """Wait until an agent's model was sent exactly this text, and exactly once.
+
+        What a CLI took while a tool ran it may tell the model itself, around the text.
+        """
+
+        def times() -> int:
+            last = self.requests(name)[-1:]
+            return sum(each.history.count(text) + sum(text in note for note in each.notes) for each in last)
+
+        wait_for(times, timeout_s, lambda: f"{text!r} at {name}\n{self.report(name)}")
+        assert times() == 1
 
     def results(self, name: str) -> list[str]:
         """What an agent's tools said, oldest first."""
