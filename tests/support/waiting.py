@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 INTERVAL_S = 0.02
+SHARE = 1.5  # times as long as a question took is waited before the next: asking must not keep the answer from coming
+LONGEST_S = 0.5
 
 
 def wait_for(condition: Callable[[], Value], timeout_s: float = 60, what: object = "") -> Value:
@@ -18,12 +20,13 @@ def wait_for(condition: Callable[[], Value], timeout_s: float = 60, what: object
     """
     deadline = time.monotonic() + timeout_s
     while True:
+        asked = time.monotonic()
         last = condition()
         if last:
             return last
         if time.monotonic() >= deadline:
             raise AssertionError(_failure(condition, timeout_s, what, last))
-        time.sleep(INTERVAL_S)
+        time.sleep(_pause_s(asked))
 
 
 async def wait_for_async(
@@ -32,13 +35,18 @@ async def wait_for_async(
     """`wait_for` for asyncio: `condition` may be a coroutine function, and the loop goes on meanwhile."""
     deadline = time.monotonic() + timeout_s
     while True:
+        asked = time.monotonic()
         found: Any = condition()
         last = await found if isinstance(found, Awaitable) else found
         if last:
             return last
         if time.monotonic() >= deadline:
             raise AssertionError(_failure(condition, timeout_s, what, last))
-        await asyncio.sleep(INTERVAL_S)
+        await asyncio.sleep(_pause_s(asked))
+
+
+def _pause_s(asked: float) -> float:
+    return min(LONGEST_S, max(INTERVAL_S, SHARE * (time.monotonic() - asked)))
 
 
 def _failure(condition: object, timeout_s: float, what: object, last: object) -> str:
