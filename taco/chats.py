@@ -3,7 +3,9 @@
 What was submitted is a `user` record, written when its turn begins; its `displayContent` is what was typed where the
 CLI put the files that it names into `content`. The results of tools are `user` records too. An answer is a `gemini`
 record, written a second time when its tools are through. What ends a turn otherwise leaves an `info` or an `error`.
-A record with `$set` tells the whole conversation again, after a cancelled turn and when it is resumed (0.61.0).
+A record with `$set` tells the whole conversation again, after a cancelled or failed turn and when it is resumed
+(0.61.0). Then the CLI's own first message, the context, and the first of the user may be one; when that conversation is
+resumed the CLI drops its old context, and with it that message: an agent's brief.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+FIRST_HIDDEN, FIRST_SHOWN = "first_message_hidden", "first_message_shown"  # is it part of the CLI's own?
 _OF_THE_CLI = ("<session_context>", "<hook_context>")
 
 
@@ -21,8 +24,20 @@ def is_chat(record: Mapping[str, Any]) -> bool:
 
 def as_transcript(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """A record as one of Claude Code's; an empty one for what has no counterpart there."""
+    if "$set" in record:
+        return _told_again(record["$set"])
     reader = _READERS.get(str(record.get("type")))
-    return reader(record) if reader and "$set" not in record else {}
+    return reader(record) if reader else {}
+
+
+def _told_again(changed: object) -> Mapping[str, Any]:
+    """What a conversation that is told again says of its first message."""
+    messages = changed.get("messages") if isinstance(changed, dict) else None
+    first = messages[0] if isinstance(messages, list) and messages else None
+    parts = first.get("content") if isinstance(first, dict) else None
+    if not isinstance(parts, list) or not _text(parts).lstrip().startswith(_OF_THE_CLI):
+        return {}
+    return {"subtype": FIRST_HIDDEN if len(parts) > 1 else FIRST_SHOWN}
 
 
 def _user(record: Mapping[str, Any]) -> Mapping[str, Any]:

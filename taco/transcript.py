@@ -170,25 +170,29 @@ class Tokens:
 class LeftOver:
     """What a CLI left undone when it was ended: a turn that was cut off, and messages queued in it but never sent.
 
-    Neither comes back by itself when the conversation is resumed (2.1.197).
+    Neither comes back by itself when the conversation is resumed (2.1.197). `forgets`: nor does its first message
+    (Gemini CLI 0.61.0, see `chats`).
     """
 
     cut_off: bool = False
     unsent: tuple[str, ...] = ()
+    forgets: bool = False
 
 
 def left_over(lines: bytes) -> LeftOver:
     """What the process that wrote these lines last left undone."""
-    cut_off = False
+    cut_off = forgets = False
     queued: list[str] = []
     for record in _records(lines):
         if record.get("type") == "queue-operation":
             _replay(queued, record)
+        elif record.get("subtype") in (chats.FIRST_HIDDEN, chats.FIRST_SHOWN):
+            forgets = record["subtype"] == chats.FIRST_HIDDEN
         elif record.get("subtype") in _ENDS_A_TURN:
             cut_off = False
         elif not record.get("isMeta") and not record.get("isSidechain"):
             cut_off = _is_open(record, cut_off)
-    return LeftOver(cut_off, tuple(text for text in queued if not text.startswith("<")))
+    return LeftOver(cut_off, tuple(text for text in queued if not text.startswith("<")), forgets)
 
 
 def _is_open(record: Mapping[str, Any], before: bool) -> bool:

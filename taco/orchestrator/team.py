@@ -219,7 +219,7 @@ class Team:
         launched, runs = await desk.agents.find(agent, ended=self._ended)
         if not runs:
             if resume:
-                await self._pick_up(agent, provider)
+                await self._pick_up(agent, provider, text)
             if resume and text and not goes_on:
                 text += await self._lost(agent)
             tools = desk.hands_tools(agent)
@@ -257,14 +257,19 @@ class Team:
             text = f"{what} ({provider.versions}): where its screen differs, messages wait; see: taco provider check"
             await self._desk.tell(EventType.PROVIDER_UNTESTED, text, level="warning", data={"provider": provider.name})
 
-    async def _pick_up(self, agent: Agent, provider: Provider) -> None:
-        """What it was in the middle of does not go on by itself: it is told to, and what it had not seen."""
+    async def _pick_up(self, agent: Agent, provider: Provider, text: str) -> None:
+        """What it was in the middle of does not go on by itself: it is told to, and what it had not seen.
+
+        Its brief, `text`, comes first when its CLI forgets that.
+        """
         left = self._desk.agents.left_over(agent, provider)
         was_busy = agent.state.source == WAS_BUSY and not provider.tells_cut_off
+        parts = [text, files.prompt("reminded", {})] if left.forgets and text else []
         if left.unsent or ((left.cut_off or was_busy) and not agent.reported_at):
-            text = files.prompt("resumed", brief.resumed_values(left.unsent))
+            parts.append(files.prompt("resumed", brief.resumed_values(left.unsent)))
+        if parts:
             key = f"resumed/{agent.launched_at}"
-            await self._desk.message(agent.name, text, key=key, priority=Priority.HIGH)
+            await self._desk.message(agent.name, "\n".join(parts), key=key, priority=Priority.HIGH)
 
     async def _lost(self, agent: Agent) -> str:
         """What follows the brief of an agent whose conversation cannot be continued: what the ledger knows of it."""

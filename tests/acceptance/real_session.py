@@ -26,6 +26,8 @@ from tests.support.waiting import wait_for
 
 _HOLD = re.compile(r"<<hold (\w+)>>")
 _BRIEF = re.compile(r"You are (\w+), one of a team")
+_MOTHERS_BRIEF = "You are Mother."
+_FROM_TACO = re.compile(r"\[taco → \w+\]: ")
 
 
 class Script:
@@ -141,8 +143,8 @@ class RealSession(Session):
 
     def requests(self, name: str) -> list[Received]:
         """What was sent to an agent's model, oldest first."""
-        ours = (each for each in self.stub.requests if not each.aside and each.history)
-        return [each for each in ours if f"{self.project}" in each.history[0] and name_of(each) == name]
+        ours = (each for each in self.stub.requests if not each.aside)
+        return [each for each in ours if f"{self.project}" in brief_of(each) and name_of(each) == name]
 
     def heard(self, name: str) -> tuple[str, ...]:
         """Every text of the user in an agent's conversation, as its model was last sent it."""
@@ -282,9 +284,15 @@ def said(sender: str, target: str, text: str) -> str:
 
 def name_of(received: Received) -> str:
     """Whose conversation this is, by its brief."""
-    first = received.history[0] if received.history else ""
-    found = _BRIEF.match(first)
-    return "mother" if first.startswith("You are Mother.") else found[1] if found else ""
+    brief = brief_of(received)
+    found = _BRIEF.match(brief)
+    return found[1] if found else "mother" if brief else ""
+
+
+def brief_of(received: Received) -> str:
+    """The brief in a conversation: its first message, or one of TACO's where the CLI has dropped that; else ""."""
+    texts = (_FROM_TACO.sub("", text) for text in received.history)
+    return next((text for text in texts if text.startswith(_MOTHERS_BRIEF) or _BRIEF.match(text)), "")
 
 
 def spec_of(*agents: Mapping[str, object]) -> str:

@@ -209,6 +209,9 @@ def test_a_stopped_session_goes_on_where_it_was_and_leaves_nothing_running(crew:
     crew.until(crew.tell("alpha", "for after the break"), 120, state="delivered")
     crew.hears("alpha", said("person", "alpha", "for after the break"), 60)
     assert {name: crew.conversation(name) for name in TEAM} == conversations
+    told = [text for text in crew.heard("alpha") if "This was your brief from the beginning" in text]
+    assert len(told) == 1  # after a tool that was denied Gemini CLI takes a conversation up without its first message
+    assert told[0].startswith("[taco → alpha]: You are alpha, one of a team")
     resumed = wait_for(lambda: crew.heard("beta")[len(before) :], 60, crew.describe)
     assert resumed[0].startswith("[taco → beta]: You were ended in the middle of your work")
     crew.idle()

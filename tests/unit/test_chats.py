@@ -79,3 +79,16 @@ def test_a_turn_that_was_cut_off_is_known(last: str, cut_off: bool) -> None:
 def test_a_tool_that_was_cancelled_ends_its_turn() -> None:
     record = {"type": "gemini", "id": "1", "content": "", "toolCalls": [{"status": "cancelled"}]}
     assert as_transcript(record)["message"]["stop_reason"] == "end_turn"
+
+
+def test_a_conversation_whose_first_message_will_be_dropped_is_known() -> None:
+    def told_again(*parts: str) -> bytes:
+        first = {"type": "user", "content": [{"text": part} for part in parts]}
+        return json.dumps({"$set": {"messages": [first, {"type": "gemini", "content": "ack"}]}}).encode() + b"\n"
+
+    context, brief = "<session_context>\nThis is the Gemini CLI.", "You are backend."
+    assert left_over(told_again(context, brief)) == LeftOver(forgets=True)
+    assert left_over(told_again(context, brief) + b'{"$set":{"lastUpdated":"now"}}\n').forgets
+    assert not left_over(told_again(context, brief) + told_again(context)).forgets
+    assert not left_over(told_again(brief, "and more")).forgets
+    assert not left_over(b'{"$set":{"messages":[]}}\n{"$set":{"messages":[3]}}\n{"$set":7}\n').forgets

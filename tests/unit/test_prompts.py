@@ -26,6 +26,7 @@ VALUES = {
     "coordinate": brief.coordinate_values(TEAM, project_dir="/p", prompt="a shop", tools=["send", "ask"]),
     "given": brief.given_values(TEAM[:3], project_dir="/p", prompt="a shop"),
     "resumed": brief.resumed_values(["[db → web]: the tables stand", "[person → web]: two\nlines"]),
+    "reminded": {},
     "lost": brief.lost_values(TEAM[1], ["12:00 person → db: use SQLite", "12:01 db → web: it stands"]),
     "agent": brief.agent_values(TEAM[3], TEAM, {"db": "schema.sql, 12 tests"}, project_dir="/p", prompt="a shop"),
 }
