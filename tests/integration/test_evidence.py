@@ -332,8 +332,11 @@ async def test_a_text_that_a_person_took_out(rig: Rig, files: bool) -> None:
     sent = await rig.send("be", "hello")
     pane = rig.agents["be"].pane
     await rig.until(sent, CommandState.TYPED)
+    rig.tmux.run("set-option", "-w", "-t", pane, "synchronize-panes", "on")  # Enter waits for as long as this is so
     await wait_for_async(lambda: "hello" in rig.observer.screen("be"), what="a look at the text")
     rig.tmux.run("send-keys", "-t", pane, "C-u")
+    await wait_for_async(lambda: "hello" not in rig.tmux.screen(pane), what="an empty composer")
+    rig.tmux.run("set-option", "-w", "-t", pane, "synchronize-panes", "off")
     if not files:
         (ledger,) = await rig.ended(sent)
         assert (ledger.state, ledger.enters) == (CommandState.UNCONFIRMED, 0)
