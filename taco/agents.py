@@ -46,6 +46,7 @@ class Ground:
     home: Path
     redis_url: str
     yolo: bool = False
+    trusted: bool = False  # the person said so of the project, at its start
 
     def spool(self, agent: str) -> Path:
         """Where the hooks of an agent drop their files."""
@@ -234,7 +235,7 @@ class Agents:
         values["brief_file"] = str(self._private("briefs", f"{agent.name}.md", brief))
         values["messages_file"] = self._messages(agent, provider)
         values["transcript"] = str(self._transcript(agent, provider) or "")
-        argv = provider.argv(values, yolo=ground.yolo, resume=resume, tools=tools)
+        argv = provider.argv(values, yolo=ground.yolo, trusted=ground.trusted, resume=resume, tools=tools)
         if provider.hooks == "codex":
             argv += codex_arguments(values["settings"])
         if provider.first_prompt == "argument" and brief and not resume:
@@ -245,11 +246,12 @@ class Agents:
     def _words(self, agent: Agent) -> dict[str, str]:
         """What the placeholders of a provider stand for, those aside that are files of the launch."""
         ground = self._ground
-        taco = str(ground.bin / "taco")
+        taco, workspace = str(ground.bin / "taco"), str(ground.workspace(agent))
         return {
             "taco": taco,
-            "taco_quoted": json.dumps(taco),
-            "workspace": str(ground.workspace(agent)),
+            "taco_quoted": _quoted(taco),
+            "workspace": workspace,
+            "workspace_quoted": _quoted(workspace),
             "project": str(ground.project),
             "session": ground.session,
             "agent": agent.name,
@@ -313,6 +315,11 @@ def write_command(directory: Path) -> None:
     script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -m taco "$@"\n'
     write_private(directory / "taco", script)
     (directory / "taco").chmod(0o700)
+
+
+def _quoted(text: str) -> str:
+    """A string of JSON and of TOML, which has no halves of surrogate pairs."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _session_id(agent: Agent, provider: Provider, *, resume: bool) -> str:

@@ -14,6 +14,7 @@ from taco.models import Evidence, Spec
 PLACEHOLDERS = frozenset(
     {
         "workspace",
+        "workspace_quoted",
         "project",
         "session",
         "agent",
@@ -29,8 +30,8 @@ PLACEHOLDERS = frozenset(
         "messages_file",
     }
 )
-# What hands TACO's tools to a CLI may name besides: the program `taco` of the session, the same as a JSON or TOML
-# string, and the file that holds `mcp_settings`.
+# What hands TACO's tools to a CLI may name besides: the program `taco` of the session, the same quoted, and the file
+# that holds `mcp_settings`. What is quoted is a JSON or TOML string.
 MCP_PLACEHOLDERS = PLACEHOLDERS | {"taco", "taco_quoted", "mcp_config"}
 NAMED_KEYS = ("Enter", "Escape")  # that answer a dialog, beside digits
 # What a model's side may refuse a turn with. The second kind is of the account: no agent on it can work.
@@ -180,6 +181,7 @@ class Provider(_Model):
     ready_ms: int = Field(0, ge=0, le=10_000)  # how long its first composer takes nothing yet that is pasted
     hooks_from_start: bool = True  # the first comes when it is ready for input; else with its first turn
     trust: Literal["", "claude"] = ""  # whose record of trusted directories it keeps (taco.trust)
+    trust_args: tuple[str, ...] = ()  # arguments that say for one launch that its workspace is trusted
     session_file: str = ""  # path with {pid}; the CLI's own file of its state
     # path with {session_id} (or its beginning, {short_id}), {slug} (the directory, non-alphanumerics as -),
     # {session_dir} (where TACO keeps what its own hooks write), and perhaps *
@@ -196,7 +198,7 @@ class Provider(_Model):
     dialogs: tuple[Dialog, ...] = ()
     env: Mapping[str, str] = {}
 
-    @field_validator("command", "resume", "yolo", "model_args")
+    @field_validator("command", "resume", "yolo", "model_args", "trust_args")
     @classmethod
     def _known_placeholders(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for word in value:
@@ -252,7 +254,13 @@ class Provider(_Model):
         return any(f"{{{placeholder}}}" in word for word in (*self.command, *self.model_args))
 
     def argv(
-        self, values: Mapping[str, str], *, yolo: bool = False, resume: bool = False, tools: bool = False
+        self,
+        values: Mapping[str, str],
+        *,
+        yolo: bool = False,
+        trusted: bool = False,
+        resume: bool = False,
+        tools: bool = False,
     ) -> list[str]:
         """The command with its placeholders filled in; `values` has a text for each name used."""
         words = list(self.resume if resume and self.resume else self.command)
@@ -260,6 +268,8 @@ class Provider(_Model):
             words += self.model_args
         if yolo:
             words += self.yolo
+        if trusted:
+            words += self.trust_args
         if tools:
             words += self.mcp_args
         return [_fill(word, values) for word in words]

@@ -272,3 +272,18 @@ def test_trust_is_the_persons_to_give_in_its_window(house: RealHouse, stub: Code
     crew.delivered(waiting, "hook")
     assert [text[:12] for text in crew.heard("solo")] == ["You are solo", "[person → so"]
     crew.stop()
+
+
+def test_a_trust_given_at_the_start_asks_in_no_window_and_writes_nothing(house: RealHouse, stub: CodexStub) -> None:
+    project = house.root / "trusted.by flag"
+    subprocess.run(["git", "init", "-q", str(project)], check=True)
+    crew = start(house, stub, "flagged", *team_of(house, "solo"), "--trust", project=project)
+    crew.idle("solo")
+    crew.stop()
+    crew.resume()
+    crew.delivered(crew.tell("solo", "are you there?"), "hook")
+    assert [text[:12] for text in crew.heard("solo")] == ["You are solo", "[person → so"]
+    assert crew.events("agent.state")
+    assert not [each for each in crew.events("agent.state") if "waiting" in each["content"]]
+    assert str(project) not in (house.root / "codex-home" / "config.toml").read_text(encoding="utf-8")
+    crew.stop()
