@@ -195,6 +195,27 @@ def dialogs(cli: Recorder) -> None:
     cli.becomes(**READY)
 
 
+def modes(cli: Recorder) -> None:
+    """What a person may have put the composer into: nothing is typed where text is run, or is commands."""
+    cli.keys("!")
+    cli.shot("shell_mode", **DRAFT, draft="!")
+    cli.type("ls")
+    cli.shot("shell_mode_draft", **DRAFT, draft="! ls")
+    cli.keys("BSpace", "BSpace", "BSpace")
+    cli.becomes(**READY)
+    cli.enter("/vim")
+    cli.shot("vim_normal", **DRAFT, draft="›")
+    cli.keys("i")
+    cli.shot("vim_insert_empty", **READY)
+    cli.type("abc")
+    cli.shot("vim_insert", **DRAFT, draft="abc")
+    cli.keys("Escape")
+    cli.shot("vim_normal_draft", **DRAFT, draft="› abc")
+    cli.keys("R")
+    cli.shows("Vim: Replace")
+    cli.shot("vim_replace", **DRAFT, draft="› abc")
+
+
 def endings(cli: Recorder) -> None:
     """Errors, a limit, and the end."""
     refused = {
@@ -259,7 +280,8 @@ def main(only: str = "") -> None:
     """Every part whose name and width contain `only`."""
     with CodexStub() as stub:
         launch = partial(launched, stub)
-        alone = [(part.__name__, on_its_own(launch, part)) for part in (drafts, work, scrollback, dialogs, endings)]
+        parts = (drafts, work, scrollback, dialogs, modes, endings)
+        alone = [(part.__name__, on_its_own(launch, part)) for part in parts]
         record(SCREENS, [*alone, (first_runs.__name__, partial(first_runs, stub))], only)
 
 

@@ -157,6 +157,34 @@ def test_a_persons_draft_is_neither_merged_nor_submitted(crew: RealSession) -> N
     assert not any("dear beta" in text for text in crew.heard("beta"))
 
 
+def test_nothing_is_typed_where_text_is_run_or_is_commands(crew: RealSession) -> None:
+    crew.idle("beta")
+    crew.press("beta", "!")
+    crew.reads("beta", lambda reading: reading.draft == "!")
+    for_no_shell = crew.tell("beta", "not for a shell")
+    assert crew.held(for_no_shell, "a draft stands in the composer")["attempts"] == 0
+    crew.press("beta", "BSpace")
+    crew.delivered(for_no_shell, "hook")
+    crew.idle("beta")
+    toggles_vim(crew, "beta")
+    crew.reads("beta", lambda reading: reading.draft == "›")
+    for_no_vim = crew.tell("beta", "dd is no command")
+    assert crew.held(for_no_vim, "a draft stands in the composer")["attempts"] == 0
+    crew.press("beta", "i")
+    crew.delivered(for_no_vim, "hook")
+    crew.hears("beta", said("person", "beta", "dd is no command"))
+    crew.idle("beta")
+    toggles_vim(crew, "beta")
+
+
+def toggles_vim(crew: RealSession, name: str) -> None:
+    """The person switches vim's keys in an agent's window."""
+    crew.types(name, "/vim")
+    crew.reads(name, lambda reading: reading.draft == "/vim")
+    crew.press(name, "Enter")
+    crew.reads(name, lambda reading: reading.draft != "/vim")
+
+
 def test_it_sends_from_its_sandbox(crew: RealSession) -> None:
     text = "exact: 42; it's #(touch pwned) → naïve, 'quoted' {braces}"
     crew.tell("alpha", f'<<bash taco send beta "{text}">>')
