@@ -66,6 +66,7 @@ class HookEvent:
     session_id: str = ""
     transcript: str = ""  # path of the conversation's transcript
     prompt: str = ""  # UserPromptSubmit
+    turn: str = ""  # Codex' id of the turn it belongs to
     last_message: str = ""  # Stop: the whole of the agent's last answer
     error: str = ""  # StopFailure: rate_limit, server_error, …
     tool: str = ""  # PreToolUse, PostToolUse, PermissionRequest
@@ -195,6 +196,7 @@ def parse_hook(filename: str, body: bytes) -> HookEvent:
         session_id=_text(data, "session_id"),
         transcript=_text(data, "transcript_path"),
         prompt=_text(data, "prompt"),
+        turn=_text(data, "turn_id"),
         last_message=_text(data, "last_assistant_message"),
         error=_text(data, "error"),
         tool=_text(data, "tool_name"),

@@ -110,6 +110,7 @@ class Screen(_Model):
     queued: str | None = None  # what the CLI shows of input that it holds until its turn ends
     limited: str | None = None
     errors: tuple[Waiting, ...] = ()  # what the model's side refused the last turn with; names as in ERRORS
+    refused: str | None = None  # why a hook refused the last prompt; group `text`
     later: str | None = None  # what begins an answer or a message: an error above one is history
     retrying: str | None = None  # the CLI tries again by itself
     placeholder: str | None = None  # what a long paste collapses to
@@ -123,6 +124,7 @@ class Screen(_Model):
         "busy",
         "queued",
         "limited",
+        "refused",
         "later",
         "retrying",
         "placeholder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from taco.hooks import _CODEX_TIMEOUT_S, _codex_digest
 from taco.models import iso
 from tests.acceptance.real_session import BODIES, RealHouse, RealSession, Script, a_house, said, spec_of, start, team_of
 from tests.codex_env import codex_environment
@@ -315,3 +317,26 @@ def test_a_trust_given_at_the_start_asks_in_no_window_and_writes_nothing(house: 
     assert not [each for each in crew.events("agent.state") if "waiting" in each["content"]]
     assert str(project) not in (house.root / "codex-home" / "config.toml").read_text(encoding="utf-8")
     crew.stop()
+
+
+def test_what_a_hook_of_the_persons_refuses_is_rejected(house: RealHouse, stub: CodexStub) -> None:
+    config = house.root / "codex-home" / "config.toml"
+    before = config.read_text(encoding="utf-8")
+    line = "grep -q forbidden && { echo 'not on a Friday' >&2; exit 2; }; exit 0"
+    hook = f'type="command",command={json.dumps(line)},timeout={_CODEX_TIMEOUT_S}'
+    name, digest = f"{config}:user_prompt_submit:0:0", _codex_digest("UserPromptSubmit", line)
+    trusted = f"[hooks.state.{json.dumps(name)}]\ntrusted_hash = {json.dumps(digest)}\n"
+    config.write_text(f"{before}[hooks]\nUserPromptSubmit = [{{hooks=[{{{hook}}}]}}]\n{trusted}", encoding="utf-8")
+    try:
+        crew = start(house, stub, "strict", *team_of(house, "slow"))
+        crew.idle("slow")
+        refused = crew.tell("slow", "the forbidden words")
+        taken = crew.tell("slow", "other words")
+        reason = crew.until(refused, state="rejected")["reason"]
+        assert reason == "a hook refused it (UserPromptSubmit): not on a Friday"
+        crew.delivered(taken, "hook")
+        crew.hears("slow", said("person", "slow", "other words"))
+        assert said("person", "slow", "the forbidden words") not in crew.heard("slow")
+        crew.stop()
+    finally:
+        config.write_text(before, encoding="utf-8")
