@@ -192,7 +192,10 @@ class Provider(_Model):
     empty_transcripts: bool = False  # it leaves some without a message, beside the real one too, and resumes none
     config_dir: str = ""  # environment variable of its configuration directory, "=" and the default
     mcp_args: tuple[str, ...] = ()  # arguments that hand it TACO's tools
+    mcp_env: Mapping[str, str] = {}  # variables that do so
     mcp_settings: Mapping[str, Any] = {}  # what does so in JSON: in {mcp_config}, else in the settings of the launch
+    mcp_unless: tuple[str, ...] = ()  # variables and files of the person's that `mcp_env` would hide: none of it then
+    mcp_of_root: bool = False  # it reads {mcp_config} only where nobody but root can write there (taco.paths.is_roots)
     scripted: bool = False  # a demo, not a model: the monitor says so
     idle_title: str | None = None
     busy_title: str | None = None
@@ -207,7 +210,7 @@ class Provider(_Model):
             _check_placeholders(word, PLACEHOLDERS)
         return value
 
-    @field_validator("mcp_args", "mcp_settings")
+    @field_validator("mcp_args", "mcp_env", "mcp_settings")
     @classmethod
     def _known_mcp_placeholders(cls, value: Any) -> Any:
         def checked(text: str) -> str:
@@ -222,18 +225,22 @@ class Provider(_Model):
         if self.has_mcp_file and not self.mcp_settings:
             raise ValueError("mcp_args: {mcp_config} is empty without mcp_settings")
         if self.mcp_settings and not self.has_mcp_file and self.hooks in ("", "codex"):
-            raise ValueError("mcp_settings: nothing reads them, name {mcp_config} in mcp_args")
+            raise ValueError("mcp_settings: nothing reads them, name {mcp_config} in mcp_args or mcp_env")
         return self
 
     @property
     def takes_tools(self) -> bool:
         """Whether TACO's tools (`taco mcp`) can be handed to it."""
-        return bool(self.mcp_args or self.mcp_settings)
+        return bool(self.mcp_args or self.mcp_env or self.mcp_settings)
 
     @property
     def has_mcp_file(self) -> bool:
         """Whether `mcp_settings` stand in a file of their own."""
-        return any("{mcp_config}" in word for word in self.mcp_args)
+        return any("{mcp_config}" in word for word in (*self.mcp_args, *self.mcp_env.values()))
+
+    def mcp_variables(self, values: Mapping[str, str]) -> dict[str, str]:
+        """`mcp_env` with the placeholders filled in."""
+        return {name: _fill(text, values) for name, text in self.mcp_env.items()}
 
     def mcp_json(self, values: Mapping[str, str]) -> dict[str, Any]:
         """`mcp_settings` with the placeholders filled in."""
