@@ -25,7 +25,7 @@ from taco.hooks import (
     verbs_of,
 )
 from taco.models import Agent, AgentState, AgentStatus, Level, iso
-from taco.paths import largest, make_private, messages_file, newest, write_private
+from taco.paths import is_roots, largest, make_private, messages_file, newest, write_private
 from taco.processes import Process
 from taco.provider import Provider
 from taco.tmux import windows
@@ -46,6 +46,7 @@ class Ground:
     home: Path
     redis_url: str
     yolo: bool = False
+    trusted: bool = False  # the person said so of the project, at its start
 
     def spool(self, agent: str) -> Path:
         """Where the hooks of an agent drop their files."""
@@ -92,11 +93,14 @@ class Agents:
         """
         ground = self._ground
         workspace = self._make_workspace(agent)
+        tools = tools and self.can_hand_tools(provider)
         resume = resume and self.can_resume(agent, provider)
         agent = replace(agent, session_id=_session_id(agent, provider, resume=resume))
         argv = self._argv(agent, provider, brief, resume=resume, tools=tools)
-        hooks = self._hook_environment(agent, provider, resume=resume, tools=tools)
-        launch = {"argv": argv, "cwd": str(workspace), "env": self.environment(agent, provider) | hooks}
+        environ = self.environment(agent, provider)
+        environ |= self._hook_environment(agent, provider, resume=resume, tools=tools)
+        environ |= self._mcp_environment(agent, provider) if tools else {}
+        launch = {"argv": argv, "cwd": str(workspace), "env": environ}
         path = self._private("launch", f"{agent.name}.json", json.dumps(launch))
         pane = agent.pane or await windows.open_window(
             self._pipe, ground.session, agent.window, agent.name, cwd=str(workspace)
@@ -186,6 +190,24 @@ class Agents:
         except ValueError as error:
             raise UsageError(f"{OPENCODE_CONFIG} of your environment {error}", hint="mend or unset it") from None
 
+    def can_hand_tools(self, provider: Provider) -> bool:
+        """Whether what hands TACO's tools to this CLI would be read here, and would hide nothing of the person's."""
+        environ = self._ground.environ
+        hides = any(name in environ or (name.startswith("/") and Path(name).exists()) for name in provider.mcp_unless)
+        return not hides and (not provider.mcp_of_root or is_roots(self._ground.directory))
+
+    def _mcp_environment(self, agent: Agent, provider: Provider) -> dict[str, str]:
+        """TACO's tools, where they are handed over in variables."""
+        values = self._words(agent)
+        if any("{mcp_config}" in text for text in provider.mcp_env.values()):
+            values["mcp_config"] = self._mcp_config(agent, provider)
+        return provider.mcp_variables(values)
+
+    def _mcp_config(self, agent: Agent, provider: Provider) -> str:
+        """The file with the table that hands over TACO's tools."""
+        text = json.dumps(provider.mcp_json(self._words(agent)), indent=1)
+        return str(self._private("mcp", f"{agent.name}.json", text))
+
     def left_over(self, agent: Agent, provider: Provider) -> LeftOver:
         """What the agent's process left undone in its conversation; nothing where there is no transcript."""
         path = self._transcript(agent, provider)
@@ -228,13 +250,12 @@ class Agents:
         ground = self._ground
         values = self._words(agent)
         if tools and provider.has_mcp_file:
-            text = json.dumps(provider.mcp_json(values), indent=1)
-            values["mcp_config"] = str(self._private("mcp", f"{agent.name}.json", text))
+            values["mcp_config"] = self._mcp_config(agent, provider)
         values["settings"] = self._settings(agent, provider, tools=tools)
         values["brief_file"] = str(self._private("briefs", f"{agent.name}.md", brief))
         values["messages_file"] = self._messages(agent, provider)
         values["transcript"] = str(self._transcript(agent, provider) or "")
-        argv = provider.argv(values, yolo=ground.yolo, resume=resume, tools=tools)
+        argv = provider.argv(values, yolo=ground.yolo, trusted=ground.trusted, resume=resume, tools=tools)
         if provider.hooks == "codex":
             argv += codex_arguments(values["settings"])
         if provider.first_prompt == "argument" and brief and not resume:
@@ -245,11 +266,12 @@ class Agents:
     def _words(self, agent: Agent) -> dict[str, str]:
         """What the placeholders of a provider stand for, those aside that are files of the launch."""
         ground = self._ground
-        taco = str(ground.bin / "taco")
+        taco, workspace = str(ground.bin / "taco"), str(ground.workspace(agent))
         return {
             "taco": taco,
-            "taco_quoted": json.dumps(taco),
-            "workspace": str(ground.workspace(agent)),
+            "taco_quoted": _quoted(taco),
+            "workspace": workspace,
+            "workspace_quoted": _quoted(workspace),
             "project": str(ground.project),
             "session": ground.session,
             "agent": agent.name,
@@ -268,7 +290,8 @@ class Agents:
         Where there are none, the file that says what agents may call, if the provider takes one.
         """
         if provider.allow:
-            return str(self._private("settings", f"{agent.name}.toml", policy_toml(verbs_of(agent.name))))
+            policy = policy_toml(verbs_of(agent.name), TOOLS if tools else ())
+            return str(self._private("settings", f"{agent.name}.toml", policy))
         if not provider.hooks:
             return ""
         spool = self._ground.spool(agent.name)
@@ -313,6 +336,11 @@ def write_command(directory: Path) -> None:
     script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -m taco "$@"\n'
     write_private(directory / "taco", script)
     (directory / "taco").chmod(0o700)
+
+
+def _quoted(text: str) -> str:
+    """A string of JSON and of TOML, which has no halves of surrogate pairs."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _session_id(agent: Agent, provider: Provider, *, resume: bool) -> str:

@@ -66,6 +66,7 @@ class HookEvent:
     session_id: str = ""
     transcript: str = ""  # path of the conversation's transcript
     prompt: str = ""  # UserPromptSubmit
+    turn: str = ""  # Codex' id of the turn it belongs to
     last_message: str = ""  # Stop: the whole of the agent's last answer
     error: str = ""  # StopFailure: rate_limit, server_error, …
     tool: str = ""  # PreToolUse, PostToolUse, PermissionRequest
@@ -104,13 +105,16 @@ def _hook(event: str, spool: str) -> dict[str, Any]:
     return {"matcher": "*", **group} if event in _WITH_MATCHER else group
 
 
-def policy_toml(allow: Sequence[str] = AGENT_VERBS) -> str:
-    """A policy file of Gemini's, for one launch: the verbs of `taco` that need no permission.
+def policy_toml(allow: Sequence[str] = AGENT_VERBS, tools: Sequence[str] = ()) -> str:
+    """A policy file of Gemini's, for one launch: the verbs and tools of `taco` that need no permission.
 
     It takes a command apart: what else stands in one with an allowed verb, a redirection too, is asked about (0.61.0).
     """
+    allowed = 'decision = "allow"\npriority = 900\n'
     prefixes = json.dumps([f"taco {verb}" for verb in allow])
-    return f'[[rule]]\ntoolName = "run_shell_command"\ncommandPrefix = {prefixes}\ndecision = "allow"\npriority = 900\n'
+    rule = f'[[rule]]\ntoolName = "run_shell_command"\ncommandPrefix = {prefixes}\n{allowed}'
+    of_tools = f'[[rule]]\nmcpName = "{MCP_SERVER}"\ntoolName = {json.dumps(list(tools))}\n{allowed}'
+    return rule + of_tools if tools else rule
 
 
 def codex_arguments(spool: str) -> list[str]:
@@ -195,6 +199,7 @@ def parse_hook(filename: str, body: bytes) -> HookEvent:
         session_id=_text(data, "session_id"),
         transcript=_text(data, "transcript_path"),
         prompt=_text(data, "prompt"),
+        turn=_text(data, "turn_id"),
         last_message=_text(data, "last_assistant_message"),
         error=_text(data, "error"),
         tool=_text(data, "tool_name"),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from taco import chatlog
+from taco import chatlog, rollout
 from taco.errors import TmuxError
 from taco.hooks import HookEvent, parse_hook
 from taco.message import same
@@ -21,7 +21,6 @@ from taco.models import Agent, AgentState, Evidence, Level, Pane
 from taco.paths import largest, newest
 from taco.processes import is_alive
 from taco.provider import Provider
-from taco.rollout import turn
 from taco.screen import Reading, read_screen, resets_at
 from taco.spool import Spool
 from taco.state import Refusal, Sighting, from_hook, from_session_file, judge, moves, refusal_of
@@ -34,6 +33,7 @@ _SETTLED = frozenset({"PostToolUse", "Stop", "StopFailure", "UserPromptSubmit", 
 _TAIL_BYTES = 1_000_000  # of a rollout: what a turn writes after its beginning may be long
 _REAPS, _REAPS_LATER = 3, 10  # times that tmux is made to notice the end of one process, at once and later
 _REAPS_AGAIN_S = 1.0  # the threads of a large process end after it (OpenCode 1.18.33): until then nothing is seen
+_DRAWN_S = 1.0  # the words of a hook are awaited this long on the screen
 _ENDING_S = 3.0  # the session file is believed this long: it follows 45 ms after the hook, later on a loaded machine
 
 
@@ -62,7 +62,7 @@ class _Watch:
     hook: Sighting | None = None
     asked_at: float = 0.0  # when a dialog of the first start was seen last
     awaits_brief: bool = False  # started with its first prompt as an argument, and not come to it yet
-    prompts: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_PROMPTS))
+    prompts: deque[HookEvent] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_PROMPTS))
     begun: bool = False  # its transcript holds a message
     composed_at: float = 0.0  # when its composer was seen first
     session_id: str = ""
@@ -228,7 +228,7 @@ class Observer:
         watch = self._watched[name]
         self._read_spool(watch)
         wanted = watch.provider.evidence
-        if Evidence.HOOK in wanted and any(at >= since and same(prompt, text) for at, prompt in watch.prompts):
+        if Evidence.HOOK in wanted and any(each.at >= since and same(each.prompt, text) for each in watch.prompts):
             return Evidence.HOOK
         if Evidence.TRANSCRIPT in wanted and contains(self._said_since(watch, mark), text):
             return Evidence.TRANSCRIPT
@@ -247,7 +247,20 @@ class Observer:
     def refusal(self, name: str, text: str, *, mark: int) -> str:
         """Why its CLI refused `text`, by the transcript from `mark` on; "" when it did not."""
         watch = self._watched[name]
-        return refusal(self._said_since(watch, mark), text) if Evidence.TRANSCRIPT in watch.provider.evidence else ""
+        if Evidence.TRANSCRIPT not in watch.provider.evidence:
+            return ""
+        lines = self._said_since(watch, mark)
+        return self._silenced(watch, lines, text) if watch.provider.hooks == "codex" else refusal(lines, text)
+
+    def _silenced(self, watch: _Watch, lines: bytes, text: str) -> str:
+        """The same of Codex: its hooks name the turn of a prompt, its rollout that nothing was said in it, and nothing
+        but its screen the words of the hook, a moment later (0.169.0)."""
+        turns = (each.turn for each in watch.prompts if each.turn and same(each.prompt, text))
+        ended = next((at for each in turns if (at := rollout.silent(lines, each)) is not None), None)
+        words = watch.reading.refused if watch.reading else ""
+        if ended is None or (not words and self._now() - ended < _DRAWN_S):
+            return ""
+        return f"a hook refused it (UserPromptSubmit): {words or 'it gave no reason'}"
 
     def tokens(self, name: str) -> int:
         """The tokens that the agent's conversations have used, by their transcripts; 0 without any."""
@@ -438,7 +451,7 @@ class Observer:
         """The turn that a rollout tells of: no hook says that a person interrupted one (Codex 0.169.0)."""
         size = self.transcript_size(watch.agent.name)
         if size > 0 and size != watch.turn[0]:
-            found = turn(self._said_since(watch, max(0, size - _TAIL_BYTES)))
+            found = rollout.turn(self._said_since(watch, max(0, size - _TAIL_BYTES)))
             watch.turn = (size, _of_turn(*found) if found else watch.turn[1])
         told = watch.turn[1]
         return told if told and told.at >= watch.started_at else None
@@ -459,7 +472,7 @@ class Observer:
             watch.awaits_brief = event.kind == "startup" and watch.provider.first_prompt == "argument"
         if event.event == "UserPromptSubmit":
             watch.awaits_brief = False
-            watch.prompts.append((event.at, event.prompt))
+            watch.prompts.append(event)
         if event.event == "PermissionRequest":
             watch.requests.append(event)
         elif event.event in _SETTLED:

@@ -40,6 +40,14 @@ def _xdg(variable: str, default: str) -> Path:
     return Path(value) if value.startswith("/") else Path.home() / default  # XDG: relative values count as unset
 
 
+def is_roots(path: Path) -> bool:
+    """Whether nobody but root can write `path`, as far as it exists, or any directory above, by whatever links."""
+    if path != path.resolve():
+        return False
+    there = [each.stat() for each in (path, *path.parents) if each.exists()]
+    return all(each.st_uid == 0 and not each.st_mode & 0o022 for each in there)
+
+
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
     """One session as `sessions/<name>/session.json` holds it; keys that this release does not know stay in `more`."""

@@ -14,6 +14,7 @@ from taco.models import Evidence, Spec
 PLACEHOLDERS = frozenset(
     {
         "workspace",
+        "workspace_quoted",
         "project",
         "session",
         "agent",
@@ -29,8 +30,8 @@ PLACEHOLDERS = frozenset(
         "messages_file",
     }
 )
-# What hands TACO's tools to a CLI may name besides: the program `taco` of the session, the same as a JSON or TOML
-# string, and the file that holds `mcp_settings`.
+# What hands TACO's tools to a CLI may name besides: the program `taco` of the session, the same quoted, and the file
+# that holds `mcp_settings`. What is quoted is a JSON or TOML string.
 MCP_PLACEHOLDERS = PLACEHOLDERS | {"taco", "taco_quoted", "mcp_config"}
 NAMED_KEYS = ("Enter", "Escape")  # that answer a dialog, beside digits
 # What a model's side may refuse a turn with. The second kind is of the account: no agent on it can work.
@@ -109,6 +110,7 @@ class Screen(_Model):
     queued: str | None = None  # what the CLI shows of input that it holds until its turn ends
     limited: str | None = None
     errors: tuple[Waiting, ...] = ()  # what the model's side refused the last turn with; names as in ERRORS
+    refused: str | None = None  # why a hook refused the last prompt; group `text`
     later: str | None = None  # what begins an answer or a message: an error above one is history
     retrying: str | None = None  # the CLI tries again by itself
     placeholder: str | None = None  # what a long paste collapses to
@@ -122,6 +124,7 @@ class Screen(_Model):
         "busy",
         "queued",
         "limited",
+        "refused",
         "later",
         "retrying",
         "placeholder",
@@ -180,6 +183,7 @@ class Provider(_Model):
     ready_ms: int = Field(0, ge=0, le=10_000)  # how long its first composer takes nothing yet that is pasted
     hooks_from_start: bool = True  # the first comes when it is ready for input; else with its first turn
     trust: Literal["", "claude"] = ""  # whose record of trusted directories it keeps (taco.trust)
+    trust_args: tuple[str, ...] = ()  # arguments that say for one launch that its workspace is trusted
     session_file: str = ""  # path with {pid}; the CLI's own file of its state
     # path with {session_id} (or its beginning, {short_id}), {slug} (the directory, non-alphanumerics as -),
     # {session_dir} (where TACO keeps what its own hooks write), and perhaps *
@@ -188,7 +192,10 @@ class Provider(_Model):
     empty_transcripts: bool = False  # it leaves some without a message, beside the real one too, and resumes none
     config_dir: str = ""  # environment variable of its configuration directory, "=" and the default
     mcp_args: tuple[str, ...] = ()  # arguments that hand it TACO's tools
+    mcp_env: Mapping[str, str] = {}  # variables that do so
     mcp_settings: Mapping[str, Any] = {}  # what does so in JSON: in {mcp_config}, else in the settings of the launch
+    mcp_unless: tuple[str, ...] = ()  # variables and files of the person's that `mcp_env` would hide: none of it then
+    mcp_of_root: bool = False  # it reads {mcp_config} only where nobody but root can write there (taco.paths.is_roots)
     scripted: bool = False  # a demo, not a model: the monitor says so
     idle_title: str | None = None
     busy_title: str | None = None
@@ -196,14 +203,14 @@ class Provider(_Model):
     dialogs: tuple[Dialog, ...] = ()
     env: Mapping[str, str] = {}
 
-    @field_validator("command", "resume", "yolo", "model_args")
+    @field_validator("command", "resume", "yolo", "model_args", "trust_args")
     @classmethod
     def _known_placeholders(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for word in value:
             _check_placeholders(word, PLACEHOLDERS)
         return value
 
-    @field_validator("mcp_args", "mcp_settings")
+    @field_validator("mcp_args", "mcp_env", "mcp_settings")
     @classmethod
     def _known_mcp_placeholders(cls, value: Any) -> Any:
         def checked(text: str) -> str:
@@ -218,18 +225,22 @@ class Provider(_Model):
         if self.has_mcp_file and not self.mcp_settings:
             raise ValueError("mcp_args: {mcp_config} is empty without mcp_settings")
         if self.mcp_settings and not self.has_mcp_file and self.hooks in ("", "codex"):
-            raise ValueError("mcp_settings: nothing reads them, name {mcp_config} in mcp_args")
+            raise ValueError("mcp_settings: nothing reads them, name {mcp_config} in mcp_args or mcp_env")
         return self
 
     @property
     def takes_tools(self) -> bool:
         """Whether TACO's tools (`taco mcp`) can be handed to it."""
-        return bool(self.mcp_args or self.mcp_settings)
+        return bool(self.mcp_args or self.mcp_env or self.mcp_settings)
 
     @property
     def has_mcp_file(self) -> bool:
         """Whether `mcp_settings` stand in a file of their own."""
-        return any("{mcp_config}" in word for word in self.mcp_args)
+        return any("{mcp_config}" in word for word in (*self.mcp_args, *self.mcp_env.values()))
+
+    def mcp_variables(self, values: Mapping[str, str]) -> dict[str, str]:
+        """`mcp_env` with the placeholders filled in."""
+        return {name: _fill(text, values) for name, text in self.mcp_env.items()}
 
     def mcp_json(self, values: Mapping[str, str]) -> dict[str, Any]:
         """`mcp_settings` with the placeholders filled in."""
@@ -252,7 +263,13 @@ class Provider(_Model):
         return any(f"{{{placeholder}}}" in word for word in (*self.command, *self.model_args))
 
     def argv(
-        self, values: Mapping[str, str], *, yolo: bool = False, resume: bool = False, tools: bool = False
+        self,
+        values: Mapping[str, str],
+        *,
+        yolo: bool = False,
+        trusted: bool = False,
+        resume: bool = False,
+        tools: bool = False,
     ) -> list[str]:
         """The command with its placeholders filled in; `values` has a text for each name used."""
         words = list(self.resume if resume and self.resume else self.command)
@@ -260,6 +277,8 @@ class Provider(_Model):
             words += self.model_args
         if yolo:
             words += self.yolo
+        if trusted:
+            words += self.trust_args
         if tools:
             words += self.mcp_args
         return [_fill(word, values) for word in words]

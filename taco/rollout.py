@@ -2,14 +2,15 @@
 
 What a person or the model said is a `response_item` of type `message`, as it goes to the model; what the CLI itself
 says in the person's name there begins with a tag. Each answer of the model is paid for in a `token_usage_record`. A
-turn begins with an event `task_started` and ends with `task_complete` or, interrupted, `turn_aborted` (0.169.0).
+turn begins with an event `task_started` and ends with `task_complete` or, interrupted, `turn_aborted`. A prompt that a
+hook refuses leaves a turn in which nobody says anything (0.169.0).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,37 @@ def as_transcript(record: Mapping[str, Any]) -> Mapping[str, Any]:
     if record.get("type") == "event_msg" and _TURNS.get(str(kind)) is False:
         return {"subtype": "turn_duration"}
     return {}
+
+
+def silent(lines: bytes, turn_id: str) -> float | None:
+    """When this turn came to its end with nothing said in it by anybody, epoch seconds; None when it did not."""
+    runs = False
+    for record in _records(lines):
+        payload = record["payload"]
+        if payload.get("turn_id") == turn_id and payload.get("type") == "task_started":
+            runs = True
+        elif payload.get("turn_id") == turn_id and payload.get("type") in _TURNS:
+            return _time(record) if runs and payload["type"] == "task_complete" else None
+        elif runs and (said := as_transcript(record)).get("type") and not said.get("isMeta"):
+            return None
+    return None
+
+
+def _records(lines: bytes) -> Iterator[Mapping[str, Any]]:
+    for line in lines.split(b"\n"):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue  # half a line
+        if isinstance(record, dict) and isinstance(record.get("payload"), dict):
+            yield record
+
+
+def _time(record: Mapping[str, Any]) -> float | None:
+    try:
+        return datetime.fromisoformat(record["timestamp"]).timestamp()
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def turn(lines: bytes) -> tuple[bool, float] | None:

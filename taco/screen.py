@@ -45,6 +45,7 @@ class Reading:
     limited: str = ""  # the text that says so
     error: str = ""  # what the last turn was refused with: one of provider.ERRORS
     error_text: str = ""
+    refused: str = ""  # what a hook said that refused the last prompt
     retrying: bool = False  # the CLI tries again by itself
     exited: bool = False
 
@@ -90,6 +91,7 @@ def read_screen(screen: Screen, capture: str, cursor_row: int | None = None) -> 
         limited=_text_of(limited) if limited and not exited else "",
         error=error,
         error_text=error_text,
+        refused=_refused(screen, text),
         retrying=not exited and _last(screen.retrying, text, 0) is not None,
         exited=exited,
     )
@@ -160,6 +162,12 @@ def _error(screen: Screen, text: str) -> tuple[str, str]:
         if found and found.end() > lowest:
             lowest, name, said = found.end(), each.name, " ".join(_text_of(found).split())
     return ("", "") if lowest < 0 or _last(screen.later, text, lowest) else (name, said)
+
+
+def _refused(screen: Screen, text: str) -> str:
+    """What a hook said that refused the last prompt, on one line; "" for none."""
+    found = _last(screen.refused, text, 0)
+    return " ".join(_text_of(found).split()) if found and not _last(screen.later, text, found.end()) else ""
 
 
 def _last(pattern: str | None, text: str, start: int) -> re.Match[str] | None:

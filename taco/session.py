@@ -75,6 +75,7 @@ class StartRequest:
     max_agents: int = 0
     socket: str = ""
     yolo: bool = False
+    trust: bool = False  # of the project: CLIs that take it for one launch are told at each
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -140,7 +141,8 @@ def _check_spec(request: StartRequest, config: Config, home: Path, provider: Pro
 
 def _new_record(request: StartRequest, config: Config, home: Path, name: str, provider: Provider) -> SessionRecord:
     """The session's record, not saved yet; its Redis need not run yet."""
-    more: dict[str, Any] = {"review": request.review, "mother": request.mother, "scripted": provider.scripted}
+    more: dict[str, Any] = {"review": request.review, "mother": request.mother, "trusted": request.trust}
+    more["scripted"] = provider.scripted
     return SessionRecord(
         name=name,
         home=home,

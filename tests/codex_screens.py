@@ -60,13 +60,14 @@ def launched(
     size: tuple[int, int],
     manifest: dict[str, Expected],
     seed: Callable[[Path], None] | None = None,
+    arguments: tuple[str, ...] = (),
 ) -> Iterator[Recorder]:
-    """A CLI in a pane; `seed` changes its configuration."""
+    """A CLI in a pane; `seed` changes its configuration, `arguments` are added to its command."""
     new_project()
     environment = codex_environment(stub, HOME / "state", PROJECT)
     if seed:
         seed(Path(environment["CODEX_HOME"]))
-    with in_pane(SCREENS, size, manifest, environment, ["codex", "--no-daemon"]) as cli:
+    with in_pane(SCREENS, size, manifest, environment, ["codex", "--no-daemon", *arguments]) as cli:
         yield cli
 
 
@@ -195,6 +196,36 @@ def dialogs(cli: Recorder) -> None:
     cli.becomes(**READY)
 
 
+def modes(cli: Recorder) -> None:
+    """What a person may have put the composer into: nothing is typed where text is run, or is commands."""
+    cli.keys("!")
+    cli.shot("shell_mode", **DRAFT, draft="!")
+    cli.type("ls")
+    cli.shot("shell_mode_draft", **DRAFT, draft="! ls")
+    cli.keys("BSpace", "BSpace", "BSpace")
+    cli.becomes(**READY)
+    cli.enter("/vim")
+    cli.shot("vim_normal", **DRAFT, draft="›")
+    cli.keys("i")
+    cli.shot("vim_insert_empty", **READY)
+    cli.type("abc")
+    cli.shot("vim_insert", **DRAFT, draft="abc")
+    cli.keys("Escape")
+    cli.shot("vim_normal_draft", **DRAFT, draft="› abc")
+    cli.keys("R")
+    cli.shows("Vim: Replace")
+    cli.shot("vim_replace", **DRAFT, draft="› abc")
+
+
+def refused(cli: Recorder) -> None:
+    """A prompt that a hook of the person's refuses."""
+    cli.enter("the forbidden words")
+    cli.shot("idle_refused", **READY, refused="not on a Friday, and not on any other day of this week, nor of the next")
+    cli.enter("other words")
+    cli.shows("ack ")
+    cli.shot("idle_after_refused", **READY)
+
+
 def endings(cli: Recorder) -> None:
     """Errors, a limit, and the end."""
     refused = {
@@ -247,6 +278,14 @@ def with_hook(config_dir: Path) -> None:
     (config_dir / "hooks.json").write_text(json.dumps({"hooks": {"Stop": [group]}}))
 
 
+def refusing(config_dir: Path) -> None:
+    """A hook that refuses what it forbids."""
+    words = "not on a Friday,\\nand not on any other day of this week, nor of the next"
+    script = f"grep -q forbidden && {{ printf '{words}' >&2; exit 2; }}; exit 0"
+    group = {"hooks": [{"type": "command", "command": script}]}
+    (config_dir / "hooks.json").write_text(json.dumps({"hooks": {"UserPromptSubmit": [group]}}))
+
+
 def outdated(config_dir: Path) -> None:
     """A release of the far future is known."""
     path = config_dir / "config.toml"
@@ -259,8 +298,11 @@ def main(only: str = "") -> None:
     """Every part whose name and width contain `only`."""
     with CodexStub() as stub:
         launch = partial(launched, stub)
-        alone = [(part.__name__, on_its_own(launch, part)) for part in (drafts, work, scrollback, dialogs, endings)]
-        record(SCREENS, [*alone, (first_runs.__name__, partial(first_runs, stub))], only)
+        trusting = partial(launch, seed=refusing, arguments=("--dangerously-bypass-hook-trust",))
+        parts = (drafts, work, scrollback, dialogs, modes, endings)
+        alone = [(part.__name__, on_its_own(launch, part)) for part in parts]
+        more = [(refused.__name__, on_its_own(trusting, refused)), (first_runs.__name__, partial(first_runs, stub))]
+        record(SCREENS, [*alone, *more], only)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ LONG = (
 _TIMEOUT_S = 60
 _NOTHING: dict[str, Any] = {
     **dict.fromkeys(("composer", "ghost", "placeholder", "busy", "retrying", "exited"), False),
-    **dict.fromkeys(("draft", "waiting", "limited", "error", "first"), ""),
+    **dict.fromkeys(("draft", "waiting", "limited", "error", "refused", "first"), ""),
 }
 _LOOSE = {"words": "draft", "limit": "limited"}
 Expected = dict[str, Any]

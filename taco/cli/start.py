@@ -44,17 +44,17 @@ MAX_PROMPT = 100_000  # bytes; it stands in Mother's first words, which Linux ta
 @click.option("--detach", "-d", is_flag=True, help="Do not go to the session.")
 @click.option("--edit", is_flag=True, help="Write the prompt in an editor.")
 @click.option("--socket", metavar="NAME", help="Another tmux server (tmux -L NAME).")
-@click.option("--trust", is_flag=True, help="Tell Claude Code that you trust this project directory.")
+@click.option("--trust", is_flag=True, help="You trust this project directory: no agent CLI asks.")
 @click.option("--yolo", is_flag=True, help="No permission prompts: agents do what they like.")
 @json_option
-def start(prompt: str | None, detach: bool, edit: bool, trust: bool, as_json: bool, **options: object) -> None:
+def start(prompt: str | None, detach: bool, edit: bool, as_json: bool, **options: object) -> None:
     """Open a session: Mother designs a team for PROMPT, and TACO starts it. `-` reads PROMPT from standard input."""
     from taco import session
 
     request = _request(prompt, edit, options)
     if request.yolo:
         say.note(say.paint("YOLO: agents will not ask before they do something", "bold red", sys.stderr))
-    record = session.open_session(request, _step, lambda provider: _trusts(provider, request.project_dir, yes=trust))
+    record = session.open_session(request, _step, lambda provider: _trusts(provider, request))
     if as_json:
         say.data({"session": record.name, "tmux": {"socket": record.tmux_socket, "session": record.name}})
         return
@@ -95,6 +95,7 @@ def _request(prompt: str | None, edit: bool, options: dict[str, object]) -> Star
         max_agents=int(str(options.get("max_agents") or 0)),
         socket=str(options.get("socket") or os.environ.get("TACO_TMUX_SOCKET") or socket_here()),
         yolo=bool(options.get("yolo")),
+        trust=bool(options.get("trust")),
         environ=dict(os.environ),
     )
 
@@ -182,9 +183,9 @@ def _default_provider(project: Path) -> str:
     return ""
 
 
-def _trusts(provider: Provider, project: Path, *, yes: bool) -> bool:
+def _trusts(provider: Provider, request: StartRequest) -> bool:
     """Whether the person trusts the project, so that its CLI need not ask in its own window."""
-    title = provider.title or provider.name
+    title, project, yes = provider.title or provider.name, request.project_dir, request.trust
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         question = f"{title} will ask in every window whether you trust {project}. Trust it for good?"
         yes = click.confirm(question, default=False, err=True)

@@ -227,6 +227,7 @@ async def _build(record: SessionRecord, broker: Broker, fence: str) -> Desk:
         home=record.home,
         redis_url=record.redis_url,
         yolo=record.yolo,
+        trusted=bool(record.more.get("trusted")),
     )
     parked: dict[str, str] = {}
     observer = Observer(pipe, time.time, ready_timeout_s=config.ready_timeout_s)

@@ -241,13 +241,15 @@ class RealSession(Session):
 
 
 @contextlib.contextmanager
-def a_house(cli: str, environment: Callable[[Path, Path], Mapping[str, str]]) -> Iterator[RealHouse]:
+def a_house(
+    cli: str, environment: Callable[[Path, Path], Mapping[str, str]], place: str = "/tmp"
+) -> Iterator[RealHouse]:
     """A person with this CLI; all of it ends with the block.
 
-    `environment` gives, for a directory and the project in it, the CLI's whole environment.
+    `environment` gives, for a directory and the project in it, the CLI's whole environment; that lies in `place`.
     """
     require("tmux")
-    root = Path(tempfile.mkdtemp(prefix="taco-t", dir="/tmp")).resolve()  # short: sockets lie in it
+    root = Path(tempfile.mkdtemp(prefix="taco-t", dir=place)).resolve()  # short: sockets lie in it
     for name in ("p", "c"):
         (root / name).mkdir()
     house = RealHouse(root, Tmux(new_socket()), cli=cli)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from taco.hooks import _CODEX_TIMEOUT_S, _codex_digest
 from taco.models import iso
 from tests.acceptance.real_session import BODIES, RealHouse, RealSession, Script, a_house, said, spec_of, start, team_of
 from tests.codex_env import codex_environment
@@ -157,6 +159,34 @@ def test_a_persons_draft_is_neither_merged_nor_submitted(crew: RealSession) -> N
     assert not any("dear beta" in text for text in crew.heard("beta"))
 
 
+def test_nothing_is_typed_where_text_is_run_or_is_commands(crew: RealSession) -> None:
+    crew.idle("beta")
+    crew.press("beta", "!")
+    crew.reads("beta", lambda reading: reading.draft == "!")
+    for_no_shell = crew.tell("beta", "not for a shell")
+    assert crew.held(for_no_shell, "a draft stands in the composer")["attempts"] == 0
+    crew.press("beta", "BSpace")
+    crew.delivered(for_no_shell, "hook")
+    crew.idle("beta")
+    toggles_vim(crew, "beta")
+    crew.reads("beta", lambda reading: reading.draft == "›")
+    for_no_vim = crew.tell("beta", "dd is no command")
+    assert crew.held(for_no_vim, "a draft stands in the composer")["attempts"] == 0
+    crew.press("beta", "i")
+    crew.delivered(for_no_vim, "hook")
+    crew.hears("beta", said("person", "beta", "dd is no command"))
+    crew.idle("beta")
+    toggles_vim(crew, "beta")
+
+
+def toggles_vim(crew: RealSession, name: str) -> None:
+    """The person switches vim's keys in an agent's window."""
+    crew.types(name, "/vim")
+    crew.reads(name, lambda reading: reading.draft == "/vim")
+    crew.press(name, "Enter")
+    crew.reads(name, lambda reading: reading.draft != "/vim")
+
+
 def test_it_sends_from_its_sandbox(crew: RealSession) -> None:
     text = "exact: 42; it's #(touch pwned) → naïve, 'quoted' {braces}"
     crew.tell("alpha", f'<<bash taco send beta "{text}">>')
@@ -272,3 +302,41 @@ def test_trust_is_the_persons_to_give_in_its_window(house: RealHouse, stub: Code
     crew.delivered(waiting, "hook")
     assert [text[:12] for text in crew.heard("solo")] == ["You are solo", "[person → so"]
     crew.stop()
+
+
+def test_a_trust_given_at_the_start_asks_in_no_window_and_writes_nothing(house: RealHouse, stub: CodexStub) -> None:
+    project = house.root / "trusted.by flag"
+    subprocess.run(["git", "init", "-q", str(project)], check=True)
+    crew = start(house, stub, "flagged", *team_of(house, "solo"), "--trust", project=project)
+    crew.idle("solo")
+    crew.stop()
+    crew.resume()
+    crew.delivered(crew.tell("solo", "are you there?"), "hook")
+    assert [text[:12] for text in crew.heard("solo")] == ["You are solo", "[person → so"]
+    assert crew.events("agent.state")
+    assert not [each for each in crew.events("agent.state") if "waiting" in each["content"]]
+    assert str(project) not in (house.root / "codex-home" / "config.toml").read_text(encoding="utf-8")
+    crew.stop()
+
+
+def test_what_a_hook_of_the_persons_refuses_is_rejected(house: RealHouse, stub: CodexStub) -> None:
+    config = house.root / "codex-home" / "config.toml"
+    before = config.read_text(encoding="utf-8")
+    line = "grep -q forbidden && { echo 'not on a Friday' >&2; exit 2; }; exit 0"
+    hook = f'type="command",command={json.dumps(line)},timeout={_CODEX_TIMEOUT_S}'
+    name, digest = f"{config}:user_prompt_submit:0:0", _codex_digest("UserPromptSubmit", line)
+    trusted = f"[hooks.state.{json.dumps(name)}]\ntrusted_hash = {json.dumps(digest)}\n"
+    config.write_text(f"{before}[hooks]\nUserPromptSubmit = [{{hooks=[{{{hook}}}]}}]\n{trusted}", encoding="utf-8")
+    try:
+        crew = start(house, stub, "strict", *team_of(house, "slow"))
+        crew.idle("slow")
+        refused = crew.tell("slow", "the forbidden words")
+        taken = crew.tell("slow", "other words")
+        reason = crew.until(refused, state="rejected")["reason"]
+        assert reason == "a hook refused it (UserPromptSubmit): not on a Friday"
+        crew.delivered(taken, "hook")
+        crew.hears("slow", said("person", "slow", "other words"))
+        assert said("person", "slow", "the forbidden words") not in crew.heard("slow")
+        crew.stop()
+    finally:
+        config.write_text(before, encoding="utf-8")

@@ -246,3 +246,20 @@ def test_trust_is_the_persons_to_give_in_its_window(house: RealHouse, stub: Gemi
     crew.hears("solo", said("person", "solo", "are you there?"), 60)
     assert [text[:12] for text in crew.heard("solo")] == ["You are solo", "[person → so"]
     crew.stop()
+
+
+def test_a_trust_given_at_the_start_asks_in_no_window_and_writes_nothing(house: RealHouse, stub: GeminiStub) -> None:
+    project = house.root / "flagged"
+    project.mkdir()
+    known = house.root / "home" / ".gemini" / "trustedFolders.json"
+    before = known.read_text(encoding="utf-8")
+    crew = start(house, stub, "flagged", *team_of(house, "solo"), "--trust", project=project)
+    crew.idle("solo", timeout_s=120)
+    crew.stop()
+    crew.resume()
+    crew.until(crew.tell("solo", "are you there?"), 120, state="delivered")
+    crew.hears("solo", said("person", "solo", "are you there?"), 60)
+    assert crew.events("agent.state")
+    assert not [each for each in crew.events("agent.state") if "waiting" in each["content"]]
+    assert known.read_text(encoding="utf-8") == before
+    crew.stop()

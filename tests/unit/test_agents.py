@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,19 @@ def test_what_root_needs_comes_with_yolo_only(tmp_path: Path) -> None:
         Agent(3, "api"), PROVIDER
     )
     assert ("SANDBOX" in environ) == (os.geteuid() == 0)
+
+
+def test_a_launch_is_told_of_trust_where_the_person_gave_it(tmp_path: Path) -> None:
+    codex, gemini = (load_provider(PACKAGE / "providers" / f"{name}.toml") for name in ("codex", "gemini"))
+    agent = Agent(3, "api", session_id="7-8", workspace='it\'s a "web".app 🙂')
+    asked = Agents(ground(tmp_path), CommandPipe("none"), lambda: 0.0)
+    told = Agents(replace(ground(tmp_path), trusted=True), CommandPipe("none"), lambda: 0.0)
+    for resume in (False, True):
+        before, after = (each._argv(agent, codex, "brief", resume=resume) for each in (asked, told))
+        (word,) = (each for each in after if each not in before)
+        assert tomllib.loads(word) == {"projects": {str(tmp_path / agent.workspace): {"trust_level": "trusted"}}}
+        assert "--skip-trust" not in asked._argv(agent, gemini, "brief", resume=resume)
+        assert "--skip-trust" in told._argv(agent, gemini, "brief", resume=resume)
 
 
 def test_a_brief_that_is_too_long_for_a_word_is_read_from_its_file(tmp_path: Path) -> None:

@@ -22,17 +22,25 @@ from taco.provider import Provider, parse_provider
 from taco.tmux.commands import CommandPipe
 from tests.support.paths import PACKAGE
 
-CLAUDE, CODEX = (load_provider(PACKAGE / "providers" / f"{name}.toml") for name in ("claude", "codex"))
+CLAUDE, CODEX, GEMINI = (
+    load_provider(PACKAGE / "providers" / f"{name}.toml") for name in ("claude", "codex", "gemini")
+)
 NEEDED = {"TACO_HOME", "TACO_SESSION", "TACO_AGENT", "TACO_REDIS", "TACO_OUTBOX"}
 HEAD: dict[str, Any] = {"name": "p", "command": ["p"]}
 
 
+def crew(root: Path, **environ: str) -> Agents:
+    """The agents of a session below `root`."""
+    given = {"PATH": "/usr/bin:/bin", **environ}
+    ground = Ground("s", root / "s", root, given, root, "redis://:secret@localhost/0")
+    ground.directory.mkdir(parents=True, exist_ok=True)
+    return Agents(ground, CommandPipe("none"), lambda: 0.0)
+
+
 def argv(root: Path, provider: Provider, **options: bool) -> list[str]:
     """What an agent is started with in a session below `root`."""
-    ground = Ground("s", root / "s", root, {"PATH": "/usr/bin:/bin"}, root, "redis://:secret@localhost/0")
-    ground.directory.mkdir(parents=True, exist_ok=True)
-    agents = Agents(ground, CommandPipe("none"), lambda: 0.0)
-    return agents._argv(Agent(3, "api", session_id="7-8"), provider, "brief", **{"resume": False, **options})
+    agent = Agent(3, "api", session_id="7-8")
+    return crew(root)._argv(agent, provider, "brief", **{"resume": False, **options})
 
 
 # Providers
@@ -93,11 +101,35 @@ def test_opencode_gets_them_beside_the_servers_of_its_person() -> None:
         opencode_config('{"mcp": []}', {}, {"mcp": {}})
 
 
+def test_gemini_gets_a_file_below_the_settings_of_its_person(tmp_path: Path) -> None:
+    agents = crew(tmp_path)
+    agent = Agent(3, "api")
+    (name, path), *others = agents._mcp_environment(agent, GEMINI).items()
+    assert (name, others) == ("GEMINI_CLI_SYSTEM_DEFAULTS_PATH", [])
+    server = json.loads(Path(path).read_text())["mcpServers"][MCP_SERVER]
+    assert (server["command"], server["args"]) == (str(tmp_path / "s" / "bin" / "taco"), ["mcp"])
+    assert server["timeout"] > 100_000  # what a tool waits at most
+    agents._argv(agent, GEMINI, "", resume=False, tools=True)
+    rules = tomllib.loads((tmp_path / "s" / "settings" / "api.toml").read_text())["rule"]
+    assert [(each["mcpName"], each["toolName"]) for each in rules[1:]] == [(MCP_SERVER, list(TOOLS))]
+
+
+def test_gemini_gets_it_only_where_it_reads_it_and_hides_nothing_by_it(tmp_path: Path) -> None:
+    theirs = tmp_path / "system-defaults.json"
+    anywhere = GEMINI.model_copy(update={"mcp_of_root": False, "mcp_unless": ("DEFAULTS", str(theirs))})
+    assert not crew(tmp_path).can_hand_tools(GEMINI)  # others may write where the tests are
+    assert crew(tmp_path).can_hand_tools(anywhere)
+    assert not crew(tmp_path, DEFAULTS="").can_hand_tools(anywhere)
+    theirs.touch()
+    assert not crew(tmp_path).can_hand_tools(anywhere)
+
+
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
         ({"mcp_args": ["--mcp={taco_comand}"]}, "p.toml: mcp_args: unknown placeholder {taco_comand} in "),
         ({"mcp_settings": {"a": [{"b": "{nope}"}]}}, "p.toml: mcp_settings: unknown placeholder {nope} in "),
+        ({"mcp_env": {"MCP": "{nope}"}}, "p.toml: mcp_env: unknown placeholder {nope} in "),
         ({"mcp_args": "--mcp"}, "p.toml: mcp_args: "),
         ({"mcp_args": ["--mcp={mcp_config}"]}, "mcp_args: {mcp_config} is empty without mcp_settings"),
         ({"mcp_settings": {"a": "{taco}"}}, "mcp_settings: nothing reads them, name {mcp_config} in mcp_args"),
@@ -113,6 +145,7 @@ def test_a_mistake_is_named_with_its_key(keys: dict[str, Any], said: str) -> Non
 def test_a_provider_without_the_keys_takes_no_tools() -> None:
     assert not parse_provider(HEAD, "p.toml").takes_tools
     assert parse_provider(HEAD | {"mcp_args": ["--mcp", "{taco}"]}, "p.toml").takes_tools
+    assert parse_provider(HEAD | {"mcp_env": {"MCP": "{taco}"}}, "p.toml").takes_tools
 
 
 # The person's switch

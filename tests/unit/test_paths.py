@@ -96,3 +96,10 @@ def test_a_path_with_a_star_is_the_newest_that_fits(tmp_path: Path) -> None:
     assert paths.newest(pattern) == tmp_path / "[a]" / "2026" / "rollout-1-7.jsonl"
     assert paths.largest(pattern) == tmp_path / "[a]" / "2025" / "rollout-0-7.jsonl"
     assert paths.largest("/a/b") == Path("/a/b")
+
+
+def test_what_is_roots_alone(tmp_path: Path) -> None:
+    assert paths.is_roots(Path("/usr/bin"))
+    assert paths.is_roots(Path("/usr/bin/no/such"))
+    assert not paths.is_roots(tmp_path)  # others may write above it
+    assert not paths.is_roots(Path("/proc/self"))  # a link, which may come to lead elsewhere

@@ -7,12 +7,13 @@ from datetime import datetime
 
 import pytest
 
-from taco.rollout import as_transcript, turn
+from taco.rollout import as_transcript, silent, turn
 from taco.transcript import LeftOver, Tokens, contains, last_assistant_text, left_over, said_at
 from tests.support.paths import ROOT
 
 KILLED = (ROOT / "fixtures" / "transcripts" / "codex.jsonl").read_bytes()  # its process was, in its last turn
 RECORDS = [json.loads(line) for line in KILLED.splitlines()]
+REFUSED = (ROOT / "fixtures" / "transcripts" / "codex_refused.jsonl").read_bytes()  # the first of two prompts was
 
 
 def until(kind: str) -> bytes:
@@ -79,9 +80,27 @@ def test_whether_a_turn_runs() -> None:
     assert turn(b"") is None
 
 
+def test_a_turn_in_which_nothing_was_said_is_that_of_a_refused_prompt() -> None:
+    first, second = [
+        (record["payload"]["turn_id"], datetime.fromisoformat(record["timestamp"]).timestamp())
+        for record in map(json.loads, REFUSED.splitlines())
+        if record["payload"].get("type") == "task_complete"
+    ]
+    assert silent(REFUSED, first[0]) == first[1]
+    assert silent(REFUSED, second[0]) is None
+    assert silent(REFUSED, "another") is None
+    lines = REFUSED.split(b"\n")
+    ends = next(at for at, line in enumerate(lines) if b'"task_complete"' in line)
+    assert silent(b"\n".join(lines[:ends]), first[0]) is None  # it runs
+    assert silent(b"\n".join(lines[1:]), first[0]) is None  # it began before
+    aborted = lines[ends].replace(b"task_complete", b"turn_aborted")
+    assert silent(b"\n".join([*lines[:ends], aborted]), first[0]) is None  # the person interrupted it
+
+
 @pytest.mark.parametrize("payload", [None, [], "x", {}, {"type": "message"}, {"type": "message", "role": "user"}])
 def test_a_record_of_another_shape_says_nothing(payload: object) -> None:
     for kind in ("response_item", "event_msg", "token_usage_record", None):
         line = json.dumps({"type": kind, "payload": payload}).encode()
         assert not contains(line, "x")
         assert turn(line) is None
+        assert silent(line, "x") is None

@@ -26,8 +26,16 @@ def test_the_composer_is_the_lowest_row_with_a_prompt(name: str) -> None:
 
 def test_ready_is_an_empty_composer_without_a_dialog() -> None:
     assert read_screen(CODEX.rules, CODEX.capture("idle_fresh-80x24")).ready
+    assert read_screen(CODEX.rules, CODEX.capture("vim_insert_empty-80x24")).ready
     for name in ("draft_line", "draft_first_row_empty", "permission", "question", "update", "exited"):
         assert not read_screen(CODEX.rules, CODEX.capture(f"{name}-80x24")).ready, name
+
+
+@pytest.mark.parametrize("size", ["80x24", "120x40", "200x50"])
+@pytest.mark.parametrize("name", ["shell_mode", "shell_mode_draft", "vim_normal", "vim_normal_draft", "vim_replace"])
+def test_what_is_no_composer_for_a_message_holds_a_draft(name: str, size: str) -> None:
+    found = read_screen(CODEX.rules, CODEX.capture(f"{name}-{size}"))
+    assert (found.ready, found.draft[:1] in ("!", "›"), found.waiting) == (False, True, "")
 
 
 @pytest.mark.parametrize("size", ["80x24", "120x40", "200x50"])
