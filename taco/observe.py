@@ -354,7 +354,7 @@ class Observer:
         watch.moved = (self._now(), -1, "")
         if reading is None or not reading.error:
             watch.shown = None
-        elif watch.shown is None or watch.worked:
+        elif watch.shown is None or watch.worked or watch.shown.kind != reading.error:
             again = watch.shown is not None and watch.shown.kind == reading.error
             count = watch.shown.count + 1 if watch.shown is not None and again else 1
             watch.shown = Refusal(reading.error, reading.error_text, self._now(), count)
