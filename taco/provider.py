@@ -175,6 +175,7 @@ class Provider(_Model):
     queues_when_busy: bool = False
     clear: tuple[str, ...] = ("C-u",)  # keys that empty the composer, pressed until it is
     interrupt: tuple[str, ...] = ("Escape",)
+    limit_over: str = "Escape"  # the key that answers the menu of a usage limit (`limit`) once that is over
     hooks: Literal["", "claude", "codex", "opencode"] = ""
     allow: Literal["", "gemini"] = ""  # whose rules {settings} is, where no hooks come with them: what agents may call
     ready_ms: int = Field(0, ge=0, le=10_000)  # how long its first composer takes nothing yet that is pasted
