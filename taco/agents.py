@@ -96,7 +96,8 @@ class Agents:
         agent = replace(agent, session_id=_session_id(agent, provider, resume=resume))
         argv = self._argv(agent, provider, brief, resume=resume, tools=tools)
         hooks = self._hook_environment(agent, provider, resume=resume, tools=tools)
-        launch = {"argv": argv, "cwd": str(workspace), "env": self.environment(agent, provider) | hooks}
+        environ = self.environment(agent, provider) | self._retry_log(agent, provider) | hooks
+        launch = {"argv": argv, "cwd": str(workspace), "env": environ}
         path = self._private("launch", f"{agent.name}.json", json.dumps(launch))
         pane = agent.pane or await windows.open_window(
             self._pipe, ground.session, agent.window, agent.name, cwd=str(workspace)
@@ -185,6 +186,12 @@ class Agents:
             return {OPENCODE_CONFIG: opencode_config(self._ground.environ.get(OPENCODE_CONFIG, ""), options, handed)}
         except ValueError as error:
             raise UsageError(f"{OPENCODE_CONFIG} of your environment {error}", hint="mend or unset it") from None
+
+    def _retry_log(self, agent: Agent, provider: Provider) -> dict[str, str]:
+        """The variable of a log of this launch; one that the person has set stays theirs."""
+        if not provider.retry_log or provider.retry_log in self._ground.environ:
+            return {}
+        return {provider.retry_log: str(self._private("retries", f"{agent.name}.log", ""))}
 
     def left_over(self, agent: Agent, provider: Provider) -> LeftOver:
         """What the agent's process left undone in its conversation; nothing where there is no transcript."""

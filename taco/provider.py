@@ -185,6 +185,7 @@ class Provider(_Model):
     # path with {session_id} (or its beginning, {short_id}), {slug} (the directory, non-alphanumerics as -),
     # {session_dir} (where TACO keeps what its own hooks write), and perhaps *
     transcript: str = ""
+    retry_log: str = ""  # variable that names a file where its CLI writes what it tries again, and hardly more
     tells_cut_off: bool = True  # its transcript says of a turn whether that came to its end
     empty_transcripts: bool = False  # it leaves some without a message, beside the real one too, and resumes none
     config_dir: str = ""  # environment variable of its configuration directory, "=" and the default
