@@ -186,6 +186,7 @@ class Provider(_Model):
     # {session_dir} (where TACO keeps what its own hooks write), and perhaps *
     transcript: str = ""
     retry_log: str = ""  # variable that names a file where its CLI writes what it tries again, and hardly more
+    forgets_refused: bool = False  # its conversation keeps no message that the model's side has refused
     tells_cut_off: bool = True  # its transcript says of a turn whether that came to its end
     empty_transcripts: bool = False  # it leaves some without a message, beside the real one too, and resumes none
     config_dir: str = ""  # environment variable of its configuration directory, "=" and the default
