@@ -97,7 +97,7 @@ class Agents:
         resume = resume and self.can_resume(agent, provider)
         agent = replace(agent, session_id=_session_id(agent, provider, resume=resume))
         argv = self._argv(agent, provider, brief, resume=resume, tools=tools)
-        environ = self.environment(agent, provider)
+        environ = self.environment(agent, provider) | self._retry_log(agent, provider)
         environ |= self._hook_environment(agent, provider, resume=resume, tools=tools)
         environ |= self._mcp_environment(agent, provider) if tools else {}
         launch = {"argv": argv, "cwd": str(workspace), "env": environ}
@@ -207,6 +207,12 @@ class Agents:
         """The file with the table that hands over TACO's tools."""
         text = json.dumps(provider.mcp_json(self._words(agent)), indent=1)
         return str(self._private("mcp", f"{agent.name}.json", text))
+
+    def _retry_log(self, agent: Agent, provider: Provider) -> dict[str, str]:
+        """The variable of a log of this launch; one that the person has set stays theirs."""
+        if not provider.retry_log or provider.retry_log in self._ground.environ:
+            return {}
+        return {provider.retry_log: str(self._private("retries", f"{agent.name}.log", ""))}
 
     def left_over(self, agent: Agent, provider: Provider) -> LeftOver:
         """What the agent's process left undone in its conversation; nothing where there is no transcript."""

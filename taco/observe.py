@@ -359,7 +359,7 @@ class Observer:
         reading, level = watch.reading, watch.state.level
         if level is Level.BUSY:
             watch.worked = True
-            size = self.transcript_size(watch.agent.name)
+            size = self.transcript_size(watch.agent.name) + _retries_size(watch)
             shape = moves(watch.provider, reading) if reading else ""
             if (size, shape) != watch.moved[1:] or (reading is not None and reading.retrying):
                 watch.moved = (self._now(), size, shape)
@@ -367,7 +367,7 @@ class Observer:
         watch.moved = (self._now(), -1, "")
         if reading is None or not reading.error:
             watch.shown = None
-        elif watch.shown is None or watch.worked:
+        elif watch.shown is None or watch.worked or watch.shown.kind != reading.error:
             again = watch.shown is not None and watch.shown.kind == reading.error
             count = watch.shown.count + 1 if watch.shown is not None and again else 1
             watch.shown = Refusal(reading.error, reading.error_text, self._now(), count)
@@ -524,6 +524,16 @@ class Observer:
         if watch.found[0] != found or not watch.found[1].exists():
             watch.found = (found, largest(found) if watch.provider.empty_transcripts else newest(found))
         return watch.found[1]
+
+
+def _retries_size(watch: _Watch) -> int:
+    """Bytes of what the agent's CLI has written down when it tried again; 0 without such a log."""
+    if not watch.provider.retry_log:
+        return 0
+    try:
+        return (watch.spool.directory.parent.parent / "retries" / f"{watch.agent.name}.log").stat().st_size
+    except OSError:
+        return 0
 
 
 def _of_turn(runs: bool, at: float) -> Sighting:

@@ -178,6 +178,7 @@ class Provider(_Model):
     queues_when_busy: bool = False
     clear: tuple[str, ...] = ("C-u",)  # keys that empty the composer, pressed until it is
     interrupt: tuple[str, ...] = ("Escape",)
+    limit_over: str = "Escape"  # the key that answers the menu of a usage limit (`limit`) once that is over
     hooks: Literal["", "claude", "codex", "opencode"] = ""
     allow: Literal["", "gemini"] = ""  # whose rules {settings} is, where no hooks come with them: what agents may call
     ready_ms: int = Field(0, ge=0, le=10_000)  # how long its first composer takes nothing yet that is pasted
@@ -188,6 +189,8 @@ class Provider(_Model):
     # path with {session_id} (or its beginning, {short_id}), {slug} (the directory, non-alphanumerics as -),
     # {session_dir} (where TACO keeps what its own hooks write), and perhaps *
     transcript: str = ""
+    retry_log: str = ""  # variable that names a file where its CLI writes what it tries again, and hardly more
+    forgets_refused: bool = False  # its conversation keeps no message that the model's side has refused
     tells_cut_off: bool = True  # its transcript says of a turn whether that came to its end
     empty_transcripts: bool = False  # it leaves some without a message, beside the real one too, and resumes none
     config_dir: str = ""  # environment variable of its configuration directory, "=" and the default

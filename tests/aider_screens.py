@@ -26,6 +26,7 @@ from tests.recording import (
     record,
     screens_of,
 )
+from tests.stub import Received, Reply
 from tests.support.waiting import wait_for
 
 SCREENS = screens_of("aider")
@@ -37,6 +38,12 @@ DIFF = "- > old\n+ > new"
 EDIT = "made.txt\n```\n<<<<<<< SEARCH\n=======\nhello\n>>>>>>> REPLACE\n```\n"
 OUTSIDE = "notes.txt\n```\n<<<<<<< SEARCH\none\n=======\nuno\n>>>>>>> REPLACE\n```\n"
 TWO = "```bash\necho one\n```\n\n```bash\necho two\nls\n```"
+
+
+def full(received: Received) -> Reply | None:
+    """What the directives of the stub cannot say: the context is full."""
+    said = "This model's maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens."
+    return Reply(said, error=400) if "too long" in received.text else None
 
 
 @contextmanager
@@ -198,6 +205,24 @@ def endings(cli: Recorder) -> None:
     cli.shot("idle_after_error", **READY)
 
 
+def too_long(cli: Recorder) -> None:
+    """The context is full: it asks before it says so."""
+    cli.becomes(**READY)
+    cli.enter("too long")
+    cli.shot("open_url", waiting="open_url")
+    cli.keys("n", "Enter")
+    cli.shot("error_context_full", **READY, error="context_full")
+
+
+def overloaded(cli: Recorder) -> None:
+    """An overload in other words, which it tries again for more than a minute."""
+    cli.becomes(**READY)
+    cli.enter("<<error 529>>")
+    cli.becomes(busy=True, retrying=True)
+    wait_for(lambda: cli.read().composer_row is not None, 240, what=cli.capture)
+    cli.shot("error_overloaded_529", **READY, error="overloaded")
+
+
 def leaving(cli: Recorder) -> None:
     """The end."""
     cli.becomes(**READY)
@@ -253,10 +278,11 @@ def first_runs(stub: AiderStub, size: tuple[int, int], manifest: dict[str, Expec
 
 def main(only: str = "") -> None:
     """Every part whose name and width contain `only`."""
-    with AiderStub() as stub:
+    with AiderStub(full) as stub:
         launch = partial(launched, stub)
         alone = [
-            (part.__name__, on_its_own(launch, part)) for part in (drafts, work, tools, scrollback, endings, leaving)
+            (part.__name__, on_its_own(launch, part))
+            for part in (drafts, work, tools, scrollback, endings, leaving, too_long, overloaded)
         ]
         others = [(part.__name__, partial(part, stub)) for part in (refusals, vim, first_runs)]
         record(SCREENS, [*alone, *others], only)

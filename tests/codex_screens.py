@@ -30,6 +30,7 @@ from tests.recording import (
     record,
     screens_of,
 )
+from tests.stub import Received, Reply
 from tests.support.waiting import wait_for
 
 SCREENS = screens_of("codex")
@@ -52,6 +53,11 @@ DIFF = "- › old\n+ › new\n+ • Working (3s • esc to interrupt)"
 PATCH = "apply_patch <<'E'\n*** Begin Patch\n*** Add File: /opt/outside.txt\n+hello\n*** End Patch\nE"
 READY: dict[str, Any] = {"composer": True, "ghost": True}
 DRAFT: dict[str, Any] = {"composer": True}
+
+
+def too_many(received: Received) -> Reply | None:
+    """What the directives of the stub cannot say: a 429 that is no usage limit."""
+    return Reply("Rate limit reached for requests.", error=429) if received.text == "too many requests" else None
 
 
 @contextmanager
@@ -253,6 +259,20 @@ def endings(cli: Recorder) -> None:
     cli.shot("exited", exited=True)
 
 
+def retries(stub: CodexStub, size: tuple[int, int], manifest: dict[str, Expected]) -> None:
+    """The CLI tries again by itself, under a mark that blinks; and what it does not try again."""
+    with launched(stub, size, manifest, seed=patient) as cli:
+        cli.becomes(**READY)
+        cli.enter("<<error 529>>")
+        for state, mark in (("busy_retrying", "•"), ("busy_retrying_blinks", "◦")):
+            cli.shows(f"{mark} Reconnecting...")
+            cli.shot(state, **READY, busy=True, retrying=True)
+        cli.keys("Escape")
+        cli.becomes(**READY)
+        cli.enter("too many requests")
+        cli.shot("error_too_many_requests", **READY, error="rate_limit")
+
+
 def first_runs(stub: CodexStub, size: tuple[int, int], manifest: dict[str, Expected]) -> None:
     """The dialogs of a first start, each in a configuration that lacks one thing."""
     with launched(stub, size, manifest, seed=lambda path: (path / "config.toml").unlink()) as cli:
@@ -263,6 +283,12 @@ def first_runs(stub: CodexStub, size: tuple[int, int], manifest: dict[str, Expec
         cli.shot("hooks", waiting="hooks", first="hooks")
     with launched(stub, size, manifest, seed=outdated) as cli:
         cli.shot("update", waiting="update", first="update")
+
+
+def patient(config_dir: Path) -> None:
+    """A stream is tried again for long."""
+    path = config_dir / "config.toml"
+    path.write_text(path.read_text().replace("stream_max_retries = 1", "stream_max_retries = 9"))
 
 
 def untrusted(config_dir: Path) -> None:
@@ -296,13 +322,14 @@ def outdated(config_dir: Path) -> None:
 
 def main(only: str = "") -> None:
     """Every part whose name and width contain `only`."""
-    with CodexStub() as stub:
+    with CodexStub(too_many) as stub:
         launch = partial(launched, stub)
         trusting = partial(launch, seed=refusing, arguments=("--dangerously-bypass-hook-trust",))
         parts = (drafts, work, scrollback, dialogs, modes, endings)
         alone = [(part.__name__, on_its_own(launch, part)) for part in parts]
-        more = [(refused.__name__, on_its_own(trusting, refused)), (first_runs.__name__, partial(first_runs, stub))]
-        record(SCREENS, [*alone, *more], only)
+        alone.append((refused.__name__, on_its_own(trusting, refused)))
+        others = [(part.__name__, partial(part, stub)) for part in (retries, first_runs)]
+        record(SCREENS, [*alone, *others], only)
 
 
 if __name__ == "__main__":

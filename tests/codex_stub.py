@@ -49,8 +49,9 @@ class CodexStub(Stub):
         return Reply("Running it.", ("exec_command", {"cmd": rest, **more}))
 
     def error_body(self, reply: Reply) -> dict[str, Any]:
-        limited = {**_LIMIT, "resets_at": int(time.time()) + _ENDS_IN_S}
-        return {"error": limited if reply.error == 429 else {"message": "stub error"}}
+        if reply.error == 429 and not reply.text:
+            return {"error": {**_LIMIT, "resets_at": int(time.time()) + _ENDS_IN_S}}
+        return {"error": {"message": reply.text or "stub error"}}
 
     def stream(self, path: str, body: dict[str, Any], reply: Reply, number: int) -> Iterator[bytes]:
         def event(kind: str, **fields: Any) -> bytes:

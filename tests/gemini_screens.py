@@ -56,7 +56,11 @@ DRAFT: dict[str, Any] = {"composer": True}
 
 
 def answer(received: Received) -> Reply | None:
-    """What the directives of the stub cannot say: a limit that names its end."""
+    """What the directives of the stub cannot say: a limit that names its end, a context that is full."""
+    if "too long" in received.text:
+        return Reply(
+            "The input token count (1100000) exceeds the maximum number of tokens allowed (1048576).", error=400
+        )
     return Reply(DELAY, error=429) if "limited for hours" in received.text else None
 
 
@@ -327,6 +331,13 @@ def with_loops(path: Path) -> None:
     _change(path, "model", "disableLoopDetection", False)
 
 
+def too_long(cli: Recorder) -> None:
+    """The context is full."""
+    ready(cli)
+    enter(cli, "too long")
+    cli.shot("error_context_full", **READY, error="context_full")
+
+
 def _change(path: Path, group: str, key: str, value: bool) -> None:
     settings = json.loads((path / "settings.json").read_text())
     settings[group][key] = value
@@ -337,7 +348,9 @@ def main(only: str = "") -> None:
     """Every part whose name and width contain `only`."""
     with GeminiStub(answer) as stub:
         launch = partial(launched, stub)
-        alone = [(part.__name__, on_its_own(launch, part)) for part in (drafts, work, scrollback, dialogs, endings)]
+        alone = [
+            (part.__name__, on_its_own(launch, part)) for part in (drafts, work, scrollback, dialogs, endings, too_long)
+        ]
         with_vim = on_its_own(partial(launch, seed=in_vim), vim)
         with_colour = on_its_own(partial(launch, COLORTERM="truecolor"), coloured)
         unasked = on_its_own(lambda size, manifest: launch(size, manifest, *SCREENS.provider.yolo), freed)

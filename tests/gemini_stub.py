@@ -52,11 +52,12 @@ class GeminiStub(Stub):
         return {"totalTokens": 10} if path.endswith(":countTokens") else None
 
     def error_body(self, reply: Reply) -> dict[str, Any]:
-        error: dict[str, Any] = {"code": reply.error, "message": "stub error", "status": _STATUS.get(reply.error, "")}
+        said = {"code": reply.error, "message": reply.text or "stub error"}
+        error: dict[str, Any] = {**said, "status": _STATUS.get(reply.error, "")}
         if reply.text == DELAY:
             retry = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7200s"}
             error["details"] = [{**_DAILY, "violations": [{"quotaId": "GenerateRequests"}]}, retry]
-        elif reply.error == 429:
+        elif reply.error == 429 and not reply.text:
             error["details"] = [_DAILY]
         return {"error": error}
 

@@ -59,6 +59,9 @@ REFUSED = {
     "<<refuse 1>>": (401, "Incorrect API key provided."),
     "<<refuse 2>>": (400, "You exceeded your current quota, please check your plan and billing details."),
     "<<refuse 3>>": (404, "The model does not exist."),
+    "<<refuse 4>>": (529, "Overloaded"),
+    "<<refuse 5>>": (500, "The server had an error while processing your request."),
+    "<<refuse 6>>": (429, "Rate limit reached for requests."),
 }
 
 
@@ -67,7 +70,7 @@ def limits(received: Received) -> Reply | None:
     if found := WAITS.get(received.text.strip()):
         return Reply(found[0], error=429, headers=(("retry-after", found[1]),))
     if refused := REFUSED.get(received.text.strip()):
-        return Reply(refused[1], error=refused[0])
+        return Reply(refused[1], error=refused[0], headers=(("retry-after-ms", "200"),))  # where it tries again
     return None
 
 
@@ -279,6 +282,13 @@ def retries(cli: Recorder) -> None:
     cli.shot("busy_retrying", **READY, busy=True, retrying=True)
 
 
+def given_up(cli: Recorder) -> None:
+    """What the CLI has tried again, five times."""
+    for at, kind in enumerate(("overloaded", "server_error", "rate_limit"), 4):
+        answered(cli, f"<<refuse {at}>>", "▣ ")
+        cli.shot(f"idle_error_{kind}", **READY, error=kind)
+
+
 def first_runs(stub: ChatStub, size: tuple[int, int], manifest: dict[str, Expected]) -> None:
     """The first start without any model."""
     with launched(stub, size, manifest, enabled_providers=[], provider={}, model=None, small_model=None) as cli:
@@ -293,7 +303,8 @@ def main(only: str = "") -> None:
     with ChatStub(limits) as stub:
         launch = partial(launched, stub)
         alone = [
-            (part.__name__, on_its_own(launch, part)) for part in (drafts, work, scrollback, dialogs, endings, retries)
+            (part.__name__, on_its_own(launch, part))
+            for part in (drafts, work, scrollback, dialogs, endings, retries, given_up)
         ]
         record(SCREENS, [*alone, (first_runs.__name__, partial(first_runs, stub))], only)
 

@@ -84,7 +84,9 @@ class Asking:
         if ask.id in self._tried:
             return
         if ask.kind == LIMIT_MENU:
-            self._answer(agent, ask, Option("Escape", "Escape"), "the limit is over")
+            key = self._desk.provider_of(agent).limit_over
+            over = next((each for each in dialog.options if each.key == key), Option(key, key))
+            self._answer(agent, ask, over, "the limit is over")
             return
         option = yes(dialog.options)
         rule = self._rule(agent, ask, dialog) if option else ""

@@ -16,7 +16,7 @@ from taco.tmux.commands import CommandPipe, command, command_list
 EVERY_S = 3_600.0
 BUFFER_S = 60.0  # a paste takes a moment; another session's executor may be in the middle of one
 _BUFFER = re.compile(r"(taco-[0-9a-f]{12}) (\d+)")
-_DRAFTS = ("", "bodies", "buffers", "launch", "briefs", "settings")
+_DRAFTS = ("", "bodies", "buffers", "launch", "briefs", "settings", "retries")
 
 
 def clean(directory: Path, agents: Collection[str], *, before: float) -> int:

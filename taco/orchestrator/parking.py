@@ -21,6 +21,7 @@ from taco.state import until_words
 _SECRETS = ("API_KEY", "AUTH_TOKEN", "OAUTH_TOKEN", "BASE_URL")  # how the variables end that choose an account
 _SAME_S = 60.0  # limits that end so close together are one
 _GO_ON = "The limit that stopped you is over. Go on with what you were doing; if it was done, there is nothing to do."
+_FORGOT = " Your conversation does not hold the message that you were stopped at: taco inbox shows it once more."
 
 
 def account_of(provider: Provider, environ: Mapping[str, str]) -> str:
@@ -161,7 +162,8 @@ class Parking:
         met = (reading is not None and reading.limited) or (refused is not None and refused.kind in OF_THE_ACCOUNT)
         desk.observer.lift(agent.name, desk.now())  # its words may stand there still, and name no time
         if met and agent.state.level is not Level.BUSY and not agent.reported_at:
-            await desk.message(agent.name, _GO_ON, key=f"freed/{limit.account}/{limit.until}")
+            text = _GO_ON + _FORGOT if desk.provider_of(agent).forgets_refused else _GO_ON
+            await desk.message(agent.name, text, key=f"freed/{limit.account}/{limit.until}")
         desk.executor.wake(agent.name)
 
 

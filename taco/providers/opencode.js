@@ -7,6 +7,17 @@ import fs from "node:fs"
 import path from "node:path"
 
 const ASKED = { bash: "Bash", edit: "Edit", read: "Read", webfetch: "WebFetch" } // in the words of a person's rules
+const FULL = "ContextOverflowError"
+const NAMED = { [FULL]: "context_full", ProviderAuthError: "authentication_failed" }
+const REFUSED = {
+  401: "authentication_failed",
+  402: "billing_error",
+  403: "authentication_failed",
+  404: "model_not_found",
+  429: "rate_limit",
+  503: "overloaded",
+  529: "overloaded",
+}
 const PANE = Number(process.env.TACO_PID) // of the pane, where a launcher stands between
 const PID = PANE === process.ppid ? PANE : process.pid
 let sequence = 0
@@ -35,6 +46,13 @@ function allowed(permission, commands) {
 function given(permission, metadata) {
   if (permission === "bash") return { command: metadata.command, description: metadata.description }
   return { file_path: metadata.filepath ?? metadata.filePath, url: metadata.url }
+}
+
+// What a turn was refused with, in the words of the hook.
+function refusal(error) {
+  const { statusCode = 500, message = "" } = error?.data ?? {}
+  const other = statusCode < 500 ? "other" : "server_error"
+  return { error: NAMED[error?.name] ?? REFUSED[statusCode] ?? other, last_assistant_message: message }
 }
 
 class Conversation {
@@ -116,8 +134,9 @@ class Conversation {
 
   fails(error) {
     if (error?.name === "MessageAbortedError") return // the person's will
+    if (error?.name === FULL) return // it makes the conversation shorter and goes on; where not, a message says so
     this.failed = true
-    this.drop("StopFailure", { error: error?.data?.statusCode === 429 ? "rate_limit" : "server_error" })
+    this.drop("StopFailure", refusal(error))
   }
 
   message(info) {
@@ -129,6 +148,10 @@ class Conversation {
       const message = { id: info.id, content: text, stop_reason: reason, usage: usage(info.tokens) }
       this.write({ type: "assistant", message })
       if (text) this.last = text
+      if (info.error?.name === FULL) {
+        this.failed = true
+        this.drop("StopFailure", refusal(info.error))
+      }
     } else if (!this.opened.has(info.id)) {
       this.opened.add(info.id)
       this.write({ type: "assistant", message: { id: info.id, content: "", stop_reason: null } })

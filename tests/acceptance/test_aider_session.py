@@ -121,26 +121,6 @@ def test_a_turn_that_the_person_interrupts_is_over(crew: RealSession) -> None:
     crew.delivered(crew.tell("beta", "after the interrupt"), "transcript", WAIT_S)
 
 
-def test_errors_that_it_tries_again_are_no_stall(crew: RealSession) -> None:
-    crew.idle("beta", timeout_s=WAIT_S)
-    crew.tell("beta", "<<error 503 7>>")  # three requests each time that it tries
-    crew.wait_agent("beta", state="busy")
-    wait_for(lambda: "recovered after 7 errors" in crew.look("beta"), WAIT_S, crew.describe)
-    crew.idle("beta", timeout_s=WAIT_S)
-    assert not crew.agent("beta")["trouble"]
-
-
-def test_a_key_that_is_refused_rests_the_account_until_the_person_says_otherwise(crew: RealSession) -> None:
-    crew.idle(timeout_s=WAIT_S)
-    crew.tell("beta", "<<error 401>>")
-    wait_for(lambda: crew.read("beta").error == "authentication", WAIT_S, crew.describe)
-    wait_for(lambda: any(each["agent"] == "beta" for each in crew.events("account.limited")), WAIT_S, crew.describe)
-    waits = crew.tell("alpha", "after the error")
-    assert crew.held(waits, "limited: Aider until")["typed_at"] is None
-    crew.house.taco("resume", "crew", "--now")
-    crew.delivered(waits, "transcript", WAIT_S)
-
-
 @pytest.mark.parametrize("verb", ["approve", "deny"])
 def test_a_command_of_its_is_answered_from_outside(crew: RealSession, verb: str) -> None:
     crew.idle("alpha", timeout_s=WAIT_S)

@@ -196,41 +196,6 @@ def test_it_sends_from_its_sandbox(crew: RealSession) -> None:
     assert not list(crew.house.root.rglob("pwned"))
 
 
-def test_a_refused_key_rests_the_account_until_it_is_tried_again(crew: RealSession) -> None:
-    crew.idle()
-    crew.tell("alpha", "<<error 401>>")
-    (limit,) = wait_for(lambda: crew.json("status")["limits"], 40, crew.describe)
-    assert (limit["title"], limit["guessed"], limit["providers"]) == ("Codex", True, ["codex"])
-    assert limit["text"].startswith("unexpected status 401 Unauthorized")
-    waiting = crew.tell("beta", "once it is tried again")
-    assert crew.held(waiting, "limited: Codex until")["attempts"] == 0
-    crew.house.taco("resume", "--now", crew.name)
-    crew.delivered(waiting, "hook")
-    wait_for(
-        lambda: any("The limit that stopped you is over" in text for text in crew.heard("alpha")), 40, crew.describe
-    )
-
-
-def test_a_usage_limit_names_its_end(crew: RealSession) -> None:
-    crew.idle()
-    crew.tell("beta", "<<error 429>>")
-    crew.wait(lambda team: any(each["state"].startswith("limited(until ") for each in team), 40, "limited")
-    (limit,) = wait_for(lambda: crew.json("status")["limits"], 40, crew.describe)
-    assert (limit["guessed"], "hit your usage limit" in limit["text"]) == (False, True)
-    crew.house.taco("resume", "--now", crew.name)
-    crew.idle()
-    assert not crew.json("status")["limits"]
-
-
-def test_an_error_of_the_models_side_is_shown_beside_the_agent(crew: RealSession) -> None:
-    crew.tell("beta", "<<failed server_is_overloaded>>")
-    found = wait_for(lambda: crew.agent("beta")["trouble"], 40, crew.describe)
-    assert found.startswith("overloaded: Selected model is at capacity.")
-    crew.idle("beta")
-    crew.delivered(crew.tell("beta", "and now it works"), "hook")
-    wait_for(lambda: crew.agent("beta")["trouble"] is None, 40, crew.describe)
-
-
 def test_its_tokens_count_for_its_budget(crew: RealSession, house: RealHouse) -> None:
     config = house.root / "c" / "taco" / "config.toml"
     config.parent.mkdir(parents=True, exist_ok=True)

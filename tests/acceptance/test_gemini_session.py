@@ -154,20 +154,6 @@ def test_its_tokens_count_for_its_budget(crew: RealSession, house: RealHouse) ->
     crew.delivered(waits, "transcript")
 
 
-def test_errors_that_are_tried_again_are_work_and_others_are_told(crew: RealSession) -> None:
-    crew.tell("alpha", "<<error 503 2>>")
-    crew.hears("alpha", said("person", "alpha", "<<error 503 2>>"))
-    crew.wait_agent("alpha", state="busy")
-    wait_for(lambda: "recovered after 2 errors" in crew.look("alpha"), 60, lambda: crew.report("alpha"))
-    crew.delivered(crew.tell("alpha", "<<error 401>>"), "transcript")
-    (limit,) = wait_for(lambda: crew.json("status")["limits"], 60, crew.describe)
-    assert (limit["title"], limit["guessed"]) == ("Gemini CLI", True)
-    waiting = crew.tell("alpha", "after the error")
-    assert crew.held(waiting, "limited: Gemini CLI until")["attempts"] == 0
-    crew.house.taco("resume", "--now", crew.name)
-    crew.delivered(waiting, "transcript")
-
-
 def test_a_usage_limit_holds_until_a_person_has_answered_it(crew: RealSession) -> None:
     crew.idle("alpha")
     crew.tell("alpha", "<<error 429 1>>")

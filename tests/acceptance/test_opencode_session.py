@@ -206,17 +206,6 @@ def test_what_would_write_a_file_is_asked_as_ever(crew: RealSession) -> None:
     assert not (crew.house.project / "alpha" / "listed").exists()
 
 
-@pytest.mark.parametrize("code", [500, 503, 529])
-def test_its_own_retries_are_no_stall(crew: RealSession, code: int) -> None:
-    crew.idle("beta")
-    crew.tell("beta", f"<<error {code}>>")
-    crew.reads("beta", lambda reading: reading.busy and reading.retrying, LATE_S)
-    crew.wait_agent("beta", state="busy")
-    interrupt(crew, "beta")
-    crew.idle("beta")
-    crew.delivered(crew.tell("beta", f"after error {code}"), "hook", LATE_S)
-
-
 def test_a_usage_limit_holds_until_it_is_over(crew: RealSession) -> None:
     crew.idle("beta")
     crew.tell("beta", "<<limit>>")
@@ -284,13 +273,3 @@ def test_mothers_answer_becomes_the_team_and_yolo_asks_nobody(house: RealHouse, 
     whole.hears("mother", said("gamma", "mother", "it stands"), LATE_S)
     assert (house.project / "gamma" / "asked").exists()
     whole.stop()
-
-
-def test_a_refused_key_holds_what_waits_for_its_account(house: RealHouse, stub: ChatStub) -> None:
-    crew = start(house, stub, "refused", *team_of(house, "solo"))
-    crew.idle(timeout_s=120)
-    crew.tell("solo", "<<error 401>>")
-    crew.reads("solo", lambda reading: reading.error == "authentication", LATE_S)
-    waiting = crew.tell("solo", "with another key")
-    assert crew.held(waiting, "limited: OpenCode", LATE_S)["attempts"] == 0
-    crew.stop()

@@ -114,6 +114,18 @@ def test_gemini_gets_a_policy_and_a_new_id_unless_it_goes_on_with_a_conversation
     assert _session_id(agent, gemini, resume=False) not in ("", agent.session_id)
 
 
+def test_gemini_writes_what_it_tries_again_into_an_empty_log_unless_the_person_keeps_one(tmp_path: Path) -> None:
+    gemini = load_provider(PACKAGE / "providers" / "gemini.toml")
+    log = tmp_path / "sessions" / "s" / "retries" / "api.log"
+    agents = Agents(ground(tmp_path), CommandPipe("none"), lambda: 0.0)
+    for _ in range(2):
+        assert agents._retry_log(Agent(3, "api"), gemini) == {"GEMINI_DEBUG_LOG_FILE": str(log)}
+        assert (log.read_text(), log.stat().st_mode & 0o777) == ("", 0o600)
+        log.write_text("of the launch before")
+    theirs = replace(ground(tmp_path), environ={"GEMINI_DEBUG_LOG_FILE": "/mine"})
+    assert Agents(theirs, CommandPipe("none"), lambda: 0.0)._retry_log(Agent(3, "api"), gemini) == {}
+
+
 def test_a_conversation_of_gemini_without_a_message_cannot_be_resumed(tmp_path: Path) -> None:
     gemini = load_provider(PACKAGE / "providers" / "gemini.toml")
     where = replace(ground(tmp_path), environ={"GEMINI_CLI_HOME": str(tmp_path / "x")})

@@ -166,3 +166,10 @@ async def test_turns_that_are_refused_are_counted_until_one_goes_well(eyes: Eyes
     assert (found.kind, found.text, found.count) == ("overloaded", "", 1)
     eyes.hook("Stop", in_s=4)
     assert await eyes.refused("idle_replied", after_s=4) is None
+
+
+async def test_a_turn_too_short_to_be_seen_is_refused_with_what_the_screen_says_now(eyes: Eyes) -> None:
+    for error in ("overloaded", "authentication", "overloaded"):
+        found = await eyes.refused(f"error_{error}", after_s=1)
+        assert found is not None
+        assert (found.kind, found.count) == (error, 1)

@@ -26,11 +26,12 @@ class Eyes:
         self.tmux = Tmux(SCREENS)
         self.chats = directory / ".gemini" / "tmp" / "p" / "chats"
         self.chats.mkdir(parents=True)
+        self.retries = directory / "retries" / "backend.log"
         self.observer = Observer(self.tmux, lambda: self.now, ready_timeout_s=60)
         self.observer.watch(
             Agent(3, "backend", pane="%5", pid=PID, session_id=ID),
             SCREENS.provider,
-            spool=directory / "spool",
+            spool=directory / "spool" / "backend",
             cwd="/p",
             environ={"GEMINI_CLI_HOME": str(directory)},
             started_at=NOON,
@@ -79,3 +80,17 @@ def test_its_tokens_and_its_last_answer_are_in_its_chat(eyes: Eyes) -> None:
     assert eyes.observer.last_answer("backend") == "ack 10"
     assert eyes.observer.tokens("backend") % 1_042 == 0
     assert eyes.observer.tokens("backend") > 0
+
+
+async def test_what_it_tries_again_stands_in_its_log_alone(eyes: Eyes) -> None:
+    eyes.writes(CHAT)
+    eyes.tmux.screen = "busy_retrying"
+    await eyes.level()
+    assert await eyes.level(after_s=2) is Level.BUSY
+    began = eyes.now
+    await eyes.level(after_s=30)
+    assert eyes.observer.moved_at("backend") == began
+    eyes.retries.parent.mkdir()
+    eyes.retries.write_text("[WARN] Attempt 1 failed with status 500. Retrying with backoff...\n")
+    await eyes.level(after_s=30)
+    assert eyes.observer.moved_at("backend") == eyes.now

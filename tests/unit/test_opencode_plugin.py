@@ -122,9 +122,16 @@ def test_an_error_is_one_and_the_persons_will_is_none(tmp_path: Path) -> None:
     def failing(**error: Any) -> list[Call]:
         return [*asked(1, "go"), event("session.error", sessionID=SESSION, error=error), IDLE]
 
+    full = {"name": "ContextOverflowError", "data": {"message": "too long"}}
+    ended = message("assistant", 2, time={"created": 1, "completed": 2}, error=full)
     for name, calls, last in (
         ("limit", failing(name="APIError", data={"statusCode": 429}), ("StopFailure", "rate_limit")),
         ("server", failing(name="APIError", data={"statusCode": 500}), ("StopFailure", "server_error")),
+        ("key", failing(name="APIError", data={"statusCode": 401}), ("StopFailure", "authentication_failed")),
+        ("busy", failing(name="APIError", data={"statusCode": 529}), ("StopFailure", "overloaded")),
+        ("request", failing(name="APIError", data={"statusCode": 400}), ("StopFailure", "other")),
+        ("full", [*failing(**full)[:-1], ended, IDLE], ("StopFailure", "context_full")),
+        ("shorter", [*failing(**full)[:-1], *told(3, "done"), IDLE], ("Stop", "")),
         ("person", failing(name="MessageAbortedError", data={}), ("Stop", "")),
     ):
         (tmp_path / name).mkdir()
