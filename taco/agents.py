@@ -16,6 +16,7 @@ from typing import Any
 from taco import processes
 from taco.errors import UsageError
 from taco.hooks import (
+    MCP_SERVER,
     OPENCODE_CONFIG,
     TOOLS,
     codex_arguments,
@@ -196,6 +197,20 @@ class Agents:
         hides = any(name in environ or (name.startswith("/") and Path(name).exists()) for name in provider.mcp_unless)
         return not hides and (not provider.mcp_of_root or is_roots(self._ground.directory))
 
+    def has_tools(self, provider: Provider) -> bool:
+        """Whether an agent of this CLI has TACO's tools: they are handed to it, or the person's settings name them."""
+        return provider.takes_tools and (self.can_hand_tools(provider) or self._names_tools(provider))
+
+    def _names_tools(self, provider: Provider) -> bool:
+        """Whether the person has added `taco mcp` to the CLI's settings themselves."""
+        path = provider.located(provider.mcp_own, self._ground.environ, cwd="")
+        try:
+            servers = json.loads(Path(path).read_text(encoding="utf-8"))["mcpServers"] if path else {}
+            server = servers.get(MCP_SERVER, {})
+            return Path(server["command"]).name == "taco" and bool(server["args"] == ["mcp"])
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return False  # none, or not as TACO would write it: its tools ask for permission then
+
     def _mcp_environment(self, agent: Agent, provider: Provider) -> dict[str, str]:
         """TACO's tools, where they are handed over in variables."""
         values = self._words(agent)
@@ -296,7 +311,8 @@ class Agents:
         Where there are none, the file that says what agents may call, if the provider takes one.
         """
         if provider.allow:
-            policy = policy_toml(verbs_of(agent.name), TOOLS if tools else ())
+            has_tools = tools or self._names_tools(provider)
+            policy = policy_toml(verbs_of(agent.name), TOOLS if has_tools else ())
             return str(self._private("settings", f"{agent.name}.toml", policy))
         if not provider.hooks:
             return ""

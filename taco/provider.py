@@ -198,6 +198,9 @@ class Provider(_Model):
     mcp_env: Mapping[str, str] = {}  # variables that do so
     mcp_settings: Mapping[str, Any] = {}  # what does so in JSON: in {mcp_config}, else in the settings of the launch
     mcp_unless: tuple[str, ...] = ()  # variables and files of the person's that `mcp_env` would hide: none of it then
+    mcp_own: str = (
+        ""  # the person's settings (JSON, with {config_dir}), in which they may have named the server themselves
+    )
     mcp_of_root: bool = False  # it reads {mcp_config} only where nobody but root can write there (taco.paths.is_roots)
     scripted: bool = False  # a demo, not a model: the monitor says so
     idle_title: str | None = None

@@ -71,12 +71,12 @@ class Desk:
         return files.provider(agent.provider, paths.config_home(), self.record.home, self.record.project_dir)
 
     def hands_tools(self, agent: Agent) -> bool:
-        """Whether an agent that is launched now gets TACO's verbs as MCP tools."""
+        """Whether an agent that is launched now has TACO's verbs as MCP tools."""
         try:
             provider = self.provider_of(agent)
         except TacoError:
             return False  # it cannot be launched, and the launch says why
-        return provider.takes_tools and self.settings().mcp_for(agent.name, provider.name)
+        return self.agents.has_tools(provider) and self.settings().mcp_for(agent.name, provider.name)
 
     def runnable_providers(self) -> list[str]:
         """The providers whose program is installed; in a scripted session every one will do, as none is used."""

@@ -90,6 +90,19 @@ def test_an_agents_server_ends_with_its_session() -> None:
         assert not house.running()
 
 
+def test_gemini_has_them_from_its_person_too() -> None:
+    """Whoever is not root adds them to their own settings, once; nothing is handed over then."""
+    with GeminiStub(Script()) as stub, real_session.a_house("gemini", partial(gemini_environment, stub)) as house:
+        path = house.root / "home" / ".gemini" / "settings.json"
+        servers = {"taco": {"command": "taco", "args": ["mcp"]}}
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"mcpServers": servers}))
+        crew = ready(start(house, stub, "crew", *team_of(house, "alpha", "beta"), GEMINI_CLI_SYSTEM_DEFAULTS_PATH=""))
+        assert "MCP server `taco`" in crew.heard("alpha")[0]
+        assert result(crew, "send", target="beta", text=TEXT)["state"] in ("queued", "delivered")
+        crew.hears("beta", said("alpha", "beta", TEXT))
+        crew.stop()
+
+
 def ready(crew: RealSession) -> RealSession:
     """The session once its agents are at their prompts and have the tools: both CLIs start servers beside a turn."""
     crew.idle(timeout_s=120)

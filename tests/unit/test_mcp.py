@@ -125,6 +125,30 @@ def test_gemini_gets_it_only_where_it_reads_it_and_hides_nothing_by_it(tmp_path:
 
 
 @pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ('{"mcpServers": {"taco": {"command": "/opt/bin/taco", "args": ["mcp"]}}}', True),
+        ('{"mcpServers": {"taco": {"command": "taco", "args": ["mcp", "--session", "shop"]}}}', False),
+        ('{"mcpServers": {"taco": {"command": "sh", "args": ["mcp"]}}}', False),
+        ('{"mcpServers": {"taco": {"httpUrl": "http://localhost"}}}', False),
+        ('{"mcpServers": {"other": {"command": "taco", "args": ["mcp"]}}}', False),
+        ('{"mcpServers": []}', False),
+        ("[]", False),
+        ("// not JSON", False),
+        ("", False),
+    ],
+)
+def test_a_server_that_the_person_has_named_counts(tmp_path: Path, settings: str, named: bool) -> None:
+    (tmp_path / ".gemini").mkdir()
+    (tmp_path / ".gemini" / "settings.json").write_text(settings)
+    agents = crew(tmp_path, GEMINI_CLI_HOME=str(tmp_path))
+    assert agents.has_tools(GEMINI) is named
+    agents._argv(Agent(3, "api"), GEMINI, "", resume=False, tools=False)
+    rules = tomllib.loads((tmp_path / "s" / "settings" / "api.toml").read_text())["rule"]
+    assert [each["mcpName"] for each in rules[1:]] == [MCP_SERVER] * named
+
+
+@pytest.mark.parametrize(
     ("keys", "said"),
     [
         ({"mcp_args": ["--mcp={taco_comand}"]}, "p.toml: mcp_args: unknown placeholder {taco_comand} in "),
