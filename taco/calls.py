@@ -97,9 +97,36 @@ def event(
     data: Mapping[str, Any] | None = None,
 ) -> str:
     """An event as JSON, as `records.event_json` writes it; the scripts fill in its id."""
-    values = {"id": "", "ts": ts, "session": session, "category": kind.partition(".")[0], "type": kind, "agent": agent}
-    told = {"content": redact(content), "data": redacted(dict(data or {}))}
-    return encode(values | {"command": command, "level": level, **told})
+    told, known = redact(content), redacted(dict(data or {}))
+    return _event_json(kind, session, ts, told, agent=agent, command=command, level=level, data=known)
+
+
+def _event_json(
+    kind: str,
+    session: str,
+    ts: str,
+    content: str,
+    *,
+    agent: str,
+    command: str,
+    level: str,
+    data: Mapping[str, Any],
+) -> str:
+    """The same of what holds no secret."""
+    return encode(
+        {
+            "id": "",
+            "ts": ts,
+            "session": session,
+            "category": kind.partition(".")[0],
+            "type": kind,
+            "agent": agent,
+            "command": command,
+            "level": level,
+            "content": content,
+            "data": data,
+        }
+    )
 
 
 def enqueue_args(session: str, letter: Letter, now: str) -> tuple[str | int, ...]:
@@ -110,9 +137,10 @@ def enqueue_args(session: str, letter: Letter, now: str) -> tuple[str | int, ...
     check_body(letter.message)
     ts, priority, when = letter.timestamp or now, str(letter.priority), str(letter.when)
     data = {"sender": letter.sender, "priority": priority, "when": when}
-    content = f"{letter.sender} → {letter.target}: {preview(letter.message)[:80]}"
+    shown = preview(letter.message)
+    content, about = f"{letter.sender} → {letter.target}: {shown[:80]}", {"agent": letter.target, "command": letter.id}
     return (
-        event("command.queued", session, ts, content, agent=letter.target, command=letter.id, data=data),
+        _event_json("command.queued", session, ts, content, level="info", data=data, **about),
         letter.id,
         letter.type,
         letter.sender,
@@ -122,7 +150,7 @@ def enqueue_args(session: str, letter: Letter, now: str) -> tuple[str | int, ...
         when,
         ts,
         letter.retry_count,
-        preview(letter.message),
+        shown,
     )
 
 

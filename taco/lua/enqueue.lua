@@ -13,16 +13,17 @@ c.digest = digest(c)
 local known = redis.call('HGET', k.command, 'digest')
 if known then return known == c.digest and 'known' or 'conflict' end
 if redis.call('HEXISTS', k.index, c.target) == 0 then return 'gone' end
+local set = redis.call('HMGET', k.state, 'queue_limit', 'sender_limit', 'retention_count')
 if c.priority ~= 'high' then
-  local limit = setting(k.state, 'queue_limit', 10000)
+  local limit = tonumber(set[1] or 10000) or 10000
   local depth = tonumber(redis.call('HGET', k.waiting, c.target) or 0)
   if depth >= limit then return 'queue_full ' .. limit end
-  limit = setting(k.state, 'sender_limit', 5000)
+  limit = tonumber(set[2] or 5000) or 5000
   depth = tonumber(redis.call('HGET', k.senders, c.sender) or 0)
   if depth >= limit then return 'sender_full ' .. limit end
 end
 add(k, c)
 redis.call('HINCRBY', k.counters, 'commands:enqueued:total', 1)
-emit(k.state, k.events, live, event)
+emit(k.state, k.events, live, event, tonumber(set[3] or RETENTION_COUNT))
 redis.call('PUBLISH', wake, c.target)
 return 'queued'

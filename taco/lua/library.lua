@@ -26,8 +26,9 @@ local function setting(state, field, default)
   return tonumber(redis.call('HGET', state, field) or default) or default
 end
 
-local function emit(state, events, live, event)
-  local bound = setting(state, 'retention_count', RETENTION_COUNT)
+-- `bound`: how many events are kept, where that is known already.
+local function emit(state, events, live, event, bound)
+  bound = bound or setting(state, 'retention_count', RETENTION_COUNT)
   local id = redis.call('XADD', events, 'MAXLEN', '~', bound, '*', 'event', event)
   redis.call('PUBLISH', live, '{"id":"' .. id .. string.sub(event, 8))
 end
