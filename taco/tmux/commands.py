@@ -178,13 +178,16 @@ class CommandPipe:
         return [parse_pane(line) for line in await self.run(command("list-panes", "-a", "-F", PANE_FORMAT))]
 
     async def pane(self, pane_id: str, *, patience_s: float = 0.0) -> Pane | None:
-        """One pane by its id (`%5`), or None when it is gone; `patience_s` as `run` takes it."""
+        """One pane by its id (`%5`), or None when it is gone; `patience_s` as `run` takes it.
+
+        Raises TmuxError when tmux does not answer: that does not make the pane gone.
+        """
         listing = command("list-panes", "-t", pane_id, "-f", f"#{{==:#{{pane_id}},{pane_id}}}", "-F", PANE_FORMAT)
         try:
             lines = await self.run(listing, patience_s=patience_s)
-        except TmuxGoneError:
-            raise
-        except TmuxError:
+        except TmuxError as error:
+            if not _is_missing(error, pane_id):
+                raise
             return None
         return parse_pane(lines[0]) if lines else None
 
@@ -252,9 +255,14 @@ async def look_at(pipe: CommandPipe, pane: str, format_: str, *, capture: bool =
     try:
         return await pipe.run(command_list(lists))
     except TmuxError as error:
-        if not re.search(rf"can't find \w+: {pane}(?!\d)", error.message):
+        if not _is_missing(error, pane):
             raise
         return []
+
+
+def _is_missing(error: TmuxError, pane: str) -> bool:
+    """Whether tmux says that there is no such pane."""
+    return re.search(rf"can't find \w+: {re.escape(pane)}(?!\d)", error.message) is not None
 
 
 def _answer(batch: Sequence[_Request], output: str, errors: str) -> None:

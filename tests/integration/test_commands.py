@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from taco.errors import MissingProgramError, TmuxError, TmuxGoneError
 from taco.models import Pane
-from taco.tmux import windows
+from taco.tmux import commands, windows
+from taco.tmux.client import Client
 from taco.tmux.commands import AT_ONCE, CommandPipe, command, command_list, quote
 from tests.hostile import raw_argv
 from tests.support.tmux import KEEPER, Tmux, new_socket
@@ -111,6 +115,35 @@ async def test_panes_are_found_by_id(tmux: Tmux, pipe: CommandPipe) -> None:
     assert (found.id, found.session, found.window_index, found.window_name) == (pane, KEEPER, 7, "seven")
     assert not (found.dead or found.in_mode or found.input_off or found.synchronized)
     assert await pipe.pane("%999") is None
+
+
+async def test_a_pane_is_not_gone_because_tmux_does_not_answer(
+    tmux: Tmux, pipe: CommandPipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pane, server = tmux.run("display-message", "-p", "#{pane_id} #{pid}").split()
+    os.kill(int(server), signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as patience:
+            patience.setattr(commands, "ANSWER_S", 0.2)
+            with pytest.raises(TmuxError, match="did not answer"):
+                await pipe.pane(pane)
+    finally:
+        os.kill(int(server), signal.SIGCONT)
+    assert await pipe.pane(pane)
+
+
+async def test_a_list_whose_client_was_killed_has_failed(
+    tmux: Tmux, pipe: CommandPipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the moment between the look at a client that was started ahead and its use, so that nobody knows."""
+    pane = tmux.run("display-message", "-p", "#{pane_id}")
+    pipe.warm()
+    (spare,) = psutil.Process().children()
+    spare.kill()
+    monkeypatch.setattr(Client, "is_there", True)
+    with pytest.raises(TmuxError, match="no output"):
+        await pipe.pane(pane)
+    assert await pipe.pane(pane)
 
 
 async def test_odd_directories_and_titles_of_other_panes_do_no_harm(
