@@ -41,5 +41,5 @@ def _pipe() -> int:
     try:
         fd = sys.stdout.fileno()
         return fd if stat.S_ISFIFO(os.fstat(fd).st_mode) else -1
-    except (OSError, ValueError):  # closed, or no file at all
+    except (AttributeError, OSError, ValueError):  # closed, from the start or since, or no file at all
         return -1

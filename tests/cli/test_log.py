@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,7 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
+import pytest
+
 from taco import redis_server
+from taco.cli import reader
 from taco.models import Event, EventType, iso
 from tests.cli.conftest import Shop, taco
 from tests.support.paths import ROOT
@@ -94,3 +98,15 @@ def test_without_redis_the_executors_log_is_shown(shop: Shop) -> None:
     redis_server.stop(shop.record.home)
     done = taco("log")
     assert (done.code, "Redis is down" in done.err, "all of it" in done.out) == (0, True, True)
+
+
+async def test_what_has_no_stdout_at_all_is_done_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Python starts below `>&-`."""
+    done = asyncio.Event()
+
+    async def work() -> None:
+        done.set()
+
+    monkeypatch.setattr(sys, "stdout", None)
+    await reader.while_read(work())
+    assert done.is_set()
