@@ -64,9 +64,16 @@ def parse(url: str) -> Address:
 def _host_and_port(where: str) -> tuple[str, int]:
     if where.startswith("["):
         host, _, rest = where[1:].partition("]")
-        return host, int(rest.removeprefix(":") or DEFAULT_PORT)
+        return host, _port(rest.removeprefix(":"))
     host, _, port = where.partition(":")
-    return host or "localhost", int(port or DEFAULT_PORT)
+    return host or "localhost", _port(port)
+
+
+def _port(text: str) -> int:
+    port = int(text or DEFAULT_PORT)
+    if not 0 < port < 65_536:  # the system would take another one instead: what is left of it in 16 bits
+        raise ValueError(port)
+    return port
 
 
 def _unquoted(text: str) -> str:

@@ -23,6 +23,8 @@ def _digest(name: str) -> str:
 
 
 def _translated(error: BaseException) -> BrokerError:
+    if isinstance(error, BrokerError):
+        return error
     return BrokerError(f"Redis: {error}" if str(error) else f"Redis: {type(error).__name__}")
 
 
@@ -37,6 +39,7 @@ class Client:
         self._address = address
         self._connection = Connection(address)
         self._subscriptions: set[Link] = set()
+        self._closed = False
         self._agents: dict[tuple[str, ...], Agent] = {}  # as they were read last, by their records
 
     @classmethod
@@ -48,16 +51,19 @@ class Client:
             raise BrokerError(error.message, hint=error.hint) from None
         try:
             await broker._run("PING")
-        except BrokerError:
+        except BaseException:  # also who stops waiting leaves nothing open
             await broker.close()
             raise
         return broker
 
     async def close(self) -> None:
         """Waits for calls under way, and ends the connection and every subscription."""
-        await self._connection.close()
-        for link in list(self._subscriptions):
-            link.close(ConnectionAbortedError("the connection was closed"))
+        self._closed = True
+        try:
+            await self._connection.close()
+        finally:
+            for link in list(self._subscriptions):
+                link.close(ConnectionAbortedError("the connection was closed"))
 
     async def ping(self) -> str:
         """The server's version."""
@@ -76,14 +82,19 @@ class Client:
 
         A process that was frozen for longer than its lease would undo what its replacement does.
         """
-        if time.monotonic() > self.good_until and name != "own":
-            raise BrokerError("the lease ran out while this process stood still or Redis was away")
-        reply = await self._connection.send(("EVALSHA", _digest(name), len(keys), *keys, *args))
-        if not isinstance(reply, Exception):
-            return reply
-        if not str(reply).startswith("NOSCRIPT"):
+        refused = self._run_out if name != "own" else None
+        reply = await self._connection.send(("EVALSHA", _digest(name), len(keys), *keys, *args), refused)
+        if isinstance(reply, Exception) and str(reply).startswith("NOSCRIPT"):
+            reply = await self._connection.send(("EVAL", source(name), len(keys), *keys, *args), refused)
+        if isinstance(reply, Exception):
             raise _translated(reply)
-        return await self._run("EVAL", source(name), len(keys), *keys, *args)
+        return reply
+
+    def _run_out(self) -> BrokerError | None:
+        """Why nothing may be changed any more: asked when it is written, for a call may wait until Redis is back."""
+        if time.monotonic() <= self.good_until:
+            return None
+        return BrokerError("the lease ran out while this process stood still or Redis was away")
 
     async def _listen(
         self, channel: str, subscribed: Callable[[], Awaitable[None]] | None = None
@@ -98,6 +109,8 @@ class Client:
             raise _translated(error) from None
         self._subscriptions.add(link)
         try:
+            if self._closed:  # meanwhile
+                raise ConnectionAbortedError("the connection was closed")
             await link.call("SUBSCRIBE", channel)
             if subscribed is not None:
                 await subscribed()

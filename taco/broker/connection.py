@@ -24,6 +24,8 @@ _MANY, _FEW = (
     10_000,
     1_000,
 )  # published and not taken yet: from many on the server waits until there are few
+_Refusal = Callable[[], Exception | None]
+_Call = tuple[bytes, asyncio.Future[Any], _Refusal | None]
 _pack: Any = hiredis.pack_command  # its stub allows one word only
 
 
@@ -35,52 +37,73 @@ class Connection:
         self._address = address
         self._link: Link | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._pending: list[tuple[bytes, asyncio.Future[Any]]] = []
+        self._pending: list[_Call] = []
 
-    def send(self, words: Sequence[Word]) -> asyncio.Future[Any]:
-        """The reply to one command, to be awaited; an error, also of the connection, is a reply."""
+    def send(self, words: Sequence[Word], refused: _Refusal | None = None) -> asyncio.Future[Any]:
+        """The reply to one command, to be awaited; an error, also of the connection, is a reply.
+
+        `refused` is asked in the moment of writing: a reason it has is the reply then, and the command is not sent.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._pending.append((_pack(tuple(words)), future))
+        try:
+            self._pending.append((_pack(tuple(words)), future, refused))
+        except UnicodeError as error:  # half a character: of a name that is no UTF-8
+            future.set_result(error)
+            return future
         if len(self._pending) == 1:
             loop.call_soon(self._send_pending)
         return future
 
     async def close(self) -> None:
-        """Waits for calls under way and closes the connection."""
-        if self._opening:
-            await asyncio.wait([self._opening])
-        under_way = [future for _, future in self._pending]
+        """Waits for calls under way and closes the connection; what is called meanwhile is refused."""
+        under_way = [future for _, future, _ in self._pending]
         under_way += self._link.waiting if self._link else ()
-        if under_way:
-            await asyncio.wait(under_way)
-        if self._link:
-            self._link.close(ConnectionAbortedError("the connection was closed"))
+        try:
+            if under_way:
+                await asyncio.wait(under_way)
+        finally:
+            await self._end(ConnectionAbortedError("the connection was closed"))
 
-    def _send_pending(self) -> None:
-        if self._opening or not self._pending or (self._link and self._link.waiting):
+    async def _end(self, reason: Exception) -> None:
+        self._refuse(reason)
+        if self._link:
+            self._link.close(reason)
+        if self._opening:  # for calls that were all given up
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+
+    def _refuse(self, reason: Exception) -> None:
+        for _, future, _ in self._pending:
+            _answer(future, reason)
+        self._pending = []
+
+    def _send_pending(self, *, just_opened: bool = False) -> None:
+        if self._opening or (self._link and self._link.waiting):
             return
-        if self._link is None or self._link.is_stale():
+        self._pending = [call for call in self._pending if _is_wanted(call)]
+        if not self._pending:
+            return
+        # One that was just opened is used in any case: a server that closes each at once would be called for ever.
+        if self._link is None or (not just_opened and self._link.is_stale()):
             self._opening = asyncio.get_running_loop().create_task(self._open())
             return
         calls, self._pending = self._pending, []
-        self._link.send([packed for packed, _ in calls], [future for _, future in calls])
+        self._link.send([packed for packed, _, _ in calls], [future for _, future, _ in calls])
 
     async def _open(self) -> None:
+        if self._link:
+            self._link.close(ConnectionResetError("the server closed the connection"))
         try:
             self._link = await connect(self._address, self._send_pending)
         except FAILURES as error:
-            for _, future in self._pending:
-                _answer(future, error)
-            self._pending = []
+            self._refuse(error)
         except BaseException:
-            for _, future in self._pending:
-                future.cancel()
-            self._pending = []
+            self._refuse(ConnectionAbortedError("the connection was closed"))
             raise
         finally:
             self._opening = None
-        self._send_pending()
+        self._send_pending(just_opened=True)
 
 
 class Link(asyncio.Protocol):
@@ -129,6 +152,10 @@ class Link(asyncio.Protocol):
 
     def send(self, commands: Sequence[bytes], futures: Sequence[asyncio.Future[Any]]) -> None:
         """One write for all; each future gets its reply, or why there is none."""
+        if self._lost is not None:
+            for future in futures:
+                _answer(future, self._lost)
+            return
         self.waiting.extend(futures)
         self._moved_at = self._loop.time()
         self._transport.write(b"".join(commands))
@@ -149,12 +176,14 @@ class Link(asyncio.Protocol):
         return self._lost is not None or bool(self._poll.poll(0))
 
     async def published(self) -> Any:
-        """What the server tells next without having been asked; raises why there will be no more."""
+        """The next message: its kind, its channel, its text; raises why there will be no more."""
         if self._published.qsize() <= _FEW and self._lost is None:
             self._transport.resume_reading()
         reply = await self._published.get()
         if reply is None:
             raise self._lost or ConnectionResetError
+        if not isinstance(reply, list) or len(reply) != 3:
+            raise hiredis.ProtocolError(f"no message: {str(reply)[:100]!r}")
         return reply
 
     def close(self, reason: Exception) -> None:
@@ -195,8 +224,8 @@ async def connect(address: Address, when_idle: Callable[[], None]) -> Link:
                 _, opened = await loop.create_unix_connection(link, address.path)
             else:
                 _, opened = await loop.create_connection(link, address.host, address.port)
-    except OSError as error:
-        reason = error.strerror or str(error) or f"no answer within {TIMEOUT_S:g} s"
+    except (OSError, ValueError) as error:  # the second of a name that none can have
+        reason = getattr(error, "strerror", "") or str(error) or f"no answer within {TIMEOUT_S:g} s"
         raise ConnectionError(f"{address.place} cannot be reached: {reason}") from None
     try:
         for words in address.login():
@@ -205,6 +234,14 @@ async def connect(address: Address, when_idle: Callable[[], None]) -> Link:
         opened.close(ConnectionAbortedError("the login failed"))
         raise
     return opened
+
+
+def _is_wanted(call: _Call) -> bool:
+    """Whether its caller waits still, and it may be sent; one that may not is answered."""
+    _, future, refused = call
+    if refused is not None and (reason := refused()) is not None:
+        _answer(future, reason)
+    return not future.done()
 
 
 def _answer(future: asyncio.Future[Any], reply: Any) -> None:

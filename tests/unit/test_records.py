@@ -168,7 +168,10 @@ def test_addresses(url: str, address: redis_url.Address) -> None:
     assert redis_url.parse(url) == address
 
 
-@pytest.mark.parametrize("url", ["", "localhost", "http://x", "rediss://x", "redis://h:port/0", "redis://h/x"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost", "http://x", "rediss://x", "redis://h:port/0", "redis://h/x", "redis://h:99999", "redis://h:-1"],
+)
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(UsageError):
         redis_url.parse(url)
