@@ -57,7 +57,10 @@ def translated(work: Callable[[], Result]) -> Result:
 
 
 def prepare_streams() -> None:
-    """What the terminal's encoding lacks is replaced: a `→` must not end a command."""
+    """What the terminal's encoding lacks is replaced, and so is a closed stream: neither must end a command."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # below `>&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure and not (stream.encoding or "").lower().startswith("utf"):

@@ -124,3 +124,16 @@ def test_what_agents_call_all_the_time_loads_nothing_heavy(shop: Shop, args: lis
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not loaded & never
     assert "hiredis" in loaded
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(("words", "code"), [("config", 0), ("status --session nobody", 5), ("nonsense", 2)])
+def test_a_closed_stream_ends_no_command(closed: str, words: str, code: int) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"{sys.executable}" -m taco {words} {closed}'],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
