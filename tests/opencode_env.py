@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,16 @@ def configuration(url: str, **more: Any) -> dict[str, Any]:
 
 
 def opencode_environment(stub: ChatStub, root: Path, project: Path, **config: Any) -> dict[str, str]:
-    """The whole environment of a CLI that talks to `stub` only; `config` is the person's configuration besides."""
+    """The whole environment of a CLI that talks to `stub` only; `config` is the person's configuration besides.
+
+    It has been started once: of two that begin at once without a database one hangs on a busy machine (1.18.33).
+    """
     path = root / "opencode.json"
     environment = real.environment(root / "home", opencode_binary())
     path.write_text(json.dumps(configuration(stub.url, **config)))
     offline = ("MODELS_FETCH", "AUTOUPDATE", "LSP_DOWNLOAD", "EMBEDDED_WEB_UI")
-    return {**environment, "OPENCODE_CONFIG": str(path), **{f"OPENCODE_DISABLE_{each}": "1" for each in offline}}
+    environment |= {"OPENCODE_CONFIG": str(path), **{f"OPENCODE_DISABLE_{each}": "1" for each in offline}}
+    subprocess.run(
+        [opencode_binary(), "session", "list"], env=environment, cwd=root, capture_output=True, timeout=120, check=True
+    )
+    return environment

@@ -30,7 +30,7 @@ from tests.opencode_env import opencode_environment
 from tests.stub import Headers, Received, Reply, Stub
 from tests.support.waiting import wait_for
 
-LATE_S = 120
+LATE_S = 300
 GO_ON = "The limit that stopped you is over."
 ATTEMPTS = 2
 FULL = "This model's maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens."

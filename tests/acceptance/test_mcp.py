@@ -105,7 +105,7 @@ def test_gemini_has_them_from_its_person_too() -> None:
 
 def ready(crew: RealSession) -> RealSession:
     """The session once its agents are at their prompts and have the tools: both CLIs start servers beside a turn."""
-    crew.idle(timeout_s=120)
+    crew.idle(timeout_s=300)
     for name in ("alpha", "beta"):
         wait_for(lambda name=name: tool(crew, "send") in offered(crew, name), 60, lambda: crew.report("alpha"))
     return crew

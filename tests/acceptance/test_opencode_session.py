@@ -21,7 +21,7 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.xdist_group("opencode")
 TEAM = ("alpha", "beta")
 ASKS = {"bash": {"*": "ask", "sleep *": "allow"}}  # more than by default, when all commands of the shell are allowed
-LATE_S = 60  # it starts slowly, and does so beside others
+LATE_S = 120  # it starts slowly, and does so beside others
 
 
 def mother(received: Received) -> Reply | None:
@@ -53,7 +53,7 @@ def house(stub: ChatStub) -> Iterator[RealHouse]:
 def crew(house: RealHouse, stub: ChatStub) -> RealSession:
     """Two agents at their prompts."""
     crew = start(house, stub, "crew", *team_of(house, *TEAM))
-    crew.idle(timeout_s=120)
+    crew.idle(timeout_s=300)
     return crew
 
 
@@ -254,7 +254,7 @@ def test_a_stopped_session_goes_on_where_it_was_and_leaves_nothing_running(crew:
     assert not crew.house.running()
     crew.resume()
     crew.release("stopped")
-    crew.delivered(crew.tell("alpha", "for after the break"), "hook", timeout_s=120)
+    crew.delivered(crew.tell("alpha", "for after the break"), "hook", timeout_s=300)
     assert {name: crew.conversation(name) for name in TEAM} == conversations
     resumed = wait_for(lambda: crew.heard("beta")[len(before) :], LATE_S, crew.describe)
     assert resumed[0].startswith("[taco → beta]: You were ended in the middle of your work")
@@ -265,9 +265,9 @@ def test_a_stopped_session_goes_on_where_it_was_and_leaves_nothing_running(crew:
 
 def test_mothers_answer_becomes_the_team_and_yolo_asks_nobody(house: RealHouse, stub: ChatStub) -> None:
     whole = start(house, stub, "whole", "--yolo")
-    whole.idle("mother", timeout_s=120)
+    whole.idle("mother", timeout_s=300)
     whole.tell("mother", "plan now")
-    wait_for(lambda: whole.heard("gamma"), 120, whole.describe)
+    wait_for(lambda: whole.heard("gamma"), 300, whole.describe)
     whole.idle()
     whole.tell("gamma", "<<bash touch asked; taco send mother 'it stands'>>")
     whole.hears("mother", said("gamma", "mother", "it stands"), LATE_S)

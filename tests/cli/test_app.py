@@ -82,6 +82,7 @@ def test_a_reader_that_goes_away_is_no_error(shop: Shop, args: list[str]) -> Non
 
 @pytest.mark.parametrize("args", [["send", "api", "x", "--wait", "60"], ["service", "wait", "x"], ["log", "-f"]])
 def test_ctrl_c_ends_quietly_with_130(shop: Shop, args: list[str]) -> None:
+    wait_for(lambda: clients(shop) == 0, what="those before it are gone")
     with subprocess.Popen(
         [sys.executable, "-m", "taco", *args],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
