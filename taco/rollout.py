@@ -45,14 +45,19 @@ def silent(lines: bytes, turn_id: str) -> float | None:
     return None
 
 
-def _records(lines: bytes) -> Iterator[Mapping[str, Any]]:
+def objects(lines: bytes) -> Iterator[Mapping[str, Any]]:
+    """Every line that is a JSON object; half a line is none."""
     for line in lines.split(b"\n"):
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
-            continue  # half a line
-        if isinstance(record, dict) and isinstance(record.get("payload"), dict):
+            continue
+        if isinstance(record, dict):
             yield record
+
+
+def _records(lines: bytes) -> Iterator[Mapping[str, Any]]:
+    return (record for record in objects(lines) if isinstance(record.get("payload"), dict))
 
 
 def _time(record: Mapping[str, Any]) -> float | None:

@@ -11,7 +11,6 @@ takes queued messages back into the composer each leaves a `popAll` (2.1.197).
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -225,13 +224,7 @@ def _time(timestamp: object) -> float | None:
 
 
 def _records(lines: bytes) -> Iterator[Mapping[str, Any]]:
-    for line in lines.split(b"\n"):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(record, dict):
-            yield _in_our_words(record)
+    return map(_in_our_words, rollout.objects(lines))
 
 
 def _in_our_words(record: Mapping[str, Any]) -> Mapping[str, Any]:

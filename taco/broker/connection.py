@@ -20,10 +20,7 @@ Word = str | bytes | int | float
 
 TIMEOUT_S = 10.0
 FAILURES = (OSError, hiredis.HiredisError)  # among the first are TimeoutError and ConnectionError
-_MANY, _FEW = (
-    10_000,
-    1_000,
-)  # published and not taken yet: from many on the server waits until there are few
+_MANY, _FEW = 10_000, 1_000  # published and not taken: from many on the server waits until there are few
 _Refusal = Callable[[], Exception | None]
 _Call = tuple[bytes, asyncio.Future[Any], _Refusal | None]
 _pack: Any = hiredis.pack_command  # its stub allows one word only
